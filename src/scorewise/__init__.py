@@ -1,0 +1,1 @@
+"""Learn scores by denoising; make synthetic tables and their evidence."""

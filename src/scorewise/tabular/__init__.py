@@ -1,0 +1,1 @@
+"""Tables: schema, codec, synthesizer, metrics, report."""
