@@ -1,0 +1,189 @@
+"""Of what kind a column is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorewise.tabular import dtype, grid, identifier, level
+from scorewise.tabular.column import Column, Kind
+from scorewise.tabular.defect import TableError
+
+MOST_LEVELS = 32
+FEWEST_ROWS_PER_LEVEL = 20
+
+_TEMPORAL = ("moment", "time", "duration")
+
+
+def describe(field: pa.Field[Any], array: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column:
+    """Find out what a column is.
+
+    The rules of the kinds are told by `Schema.infer`.
+
+    Args:
+        field: The Arrow field.
+        array: (N,) cells, one or more of them present, none infinite.
+        kind: The kind to give it; None to find it.
+        is_target: Whether the column is the target, which is never an identifier.
+
+    Returns:
+        The column.
+
+    Raises:
+        TableError: Where it cannot be of the given kind.
+    """
+    array = array if pa.types.is_dictionary(array.type) else level.decoded(array)
+    known = dtype.present(array)
+    family = dtype.family(array.type)
+    nan = family == "float" and array.null_count == 0 and not known.all()
+    column = _Draft(
+        name=field.name,
+        array=array.filter(pa.array(known)),
+        missing=float(1 - known.mean()),
+        same={
+            "name": field.name,
+            "arrow_type": str(field.type),
+            "missing": float(1 - known.mean()),
+            "nan": nan,
+            "nullable": field.nullable,
+            "metadata": _text_metadata(field.metadata),
+        },
+    )
+    return column.finish(kind, is_target=is_target)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draft:
+    """A column whose kind is being found out."""
+
+    name: str
+    array: pa.Array[Any]  # the cells that are present
+    missing: float
+    same: dict[str, Any]  # the fields of the column that do not depend on its kind
+
+    def finish(self, kind: Kind | None, *, is_target: bool) -> Column:
+        family = dtype.family(self.array.type)
+        encoded = pa.types.is_dictionary(self.array.type)
+        if encoded or family in {"text", "boolean"}:
+            return self._qualitative(kind, is_target=is_target)
+        if family in _TEMPORAL:
+            values = dtype.integers(self.array)
+            step: float | None = 1
+        elif family == "float":
+            values = dtype.floats(self.array)
+            step = grid.step(values, self.array.type.bit_width)
+            if step is not None:
+                values = grid.snap(values, step)
+        else:
+            values = dtype.integers(self.array)
+            step = _integer_step(values, self.array.type)
+        distinct = np.unique(values)
+        if kind is None:
+            kind = self._kind(distinct, step, is_target=is_target)
+        if kind == "number":
+            return self._number(distinct, step)
+        if kind == "identifier":
+            return self._integer_identifier(distinct, step)
+        return self._levels(kind, level.distinct(self.array))
+
+    def _kind(self, distinct: np.ndarray, step: float | None, *, is_target: bool) -> Kind:
+        family = dtype.family(self.array.type)
+        count = len(distinct)
+        if count == 1:
+            return "constant" if self.missing == 0 else "category"
+        if family in _TEMPORAL:
+            return "number"
+        few = count <= MOST_LEVELS and len(self.array) >= FEWEST_ROWS_PER_LEVEL * count
+        if few and step is not None:
+            return "category"
+        whole = family == "integer" or (family == "float" and isinstance(step, int))
+        if (
+            whole
+            and not is_target
+            and count == len(self.array)
+            and identifier.is_integer_identifier(distinct, self.name)
+        ):
+            return "identifier"
+        return "number"
+
+    def _qualitative(self, kind: Kind | None, *, is_target: bool) -> Column:
+        encoded = pa.types.is_dictionary(self.array.type)
+        used = level.distinct(
+            self.array.dictionary_decode() if isinstance(self.array, pa.DictionaryArray) else self.array
+        )
+        if kind is None:
+            is_text = dtype.family(self.array.type) == "text" and not encoded
+            if len(used) == 1 and self.missing == 0:
+                kind = "constant"
+            elif is_text and not is_target and len(used) == len(self.array) >= identifier.FEWEST_ROWS:
+                kind = "identifier"
+            else:
+                kind = "category"
+        if kind == "number":
+            raise self._refusal("be numeric or temporal to be a number", self.same["arrow_type"])
+        if kind == "identifier":
+            if encoded or dtype.family(self.array.type) != "text":
+                raise self._refusal("hold text or integers to be an identifier", self.same["arrow_type"])
+            return Column(kind=kind, patterns=identifier.patterns_of(cast("list[str]", used.to_pylist())), **self.same)
+        if isinstance(self.array, pa.DictionaryArray):
+            every = pc.unique(level.decoded(self.array.dictionary)).drop_null()
+            return self._levels(kind, every, used)
+        return self._levels(kind, used)
+
+    def _levels(self, kind: Kind, levels: pa.Array[Any], used: pa.Array[Any] | None = None) -> Column:
+        used = levels if used is None else used
+        if kind == "constant":
+            if len(used) != 1 or self.missing > 0:
+                raise self._refusal("hold one value and no missing cell to be a constant", f"{len(used)} values")
+            value = level.to_json(used)[0]
+            return Column(kind=kind, levels=level.to_json(levels), value=value, **self.same)
+        return Column(kind=kind, levels=level.to_json(levels), **self.same)
+
+    def _number(self, distinct: np.ndarray, step: float | None) -> Column:
+        if len(distinct) < 2:
+            raise self._refusal("hold two values or more to be a number", "one value")
+        family = dtype.family(self.array.type)
+        low, high = distinct[0], distinct[-1]
+        if family in _TEMPORAL:
+            origin = int(low)
+            tick = math.gcd(*(np.diff(distinct.view(np.uint64))).tolist())
+            last = float((int(high) - origin) // tick)
+            return Column(kind="number", step=1, minimum=0.0, maximum=last, origin=origin, tick=tick, **self.same)
+        if family == "decimal":
+            low, high = dtype.unscaled_to_float(np.array([low, high], dtype=object), self.array.type)
+        return Column(kind="number", step=step, minimum=float(low), maximum=float(high), **self.same)
+
+    def _integer_identifier(self, distinct: np.ndarray, step: float | None) -> Column:
+        family = dtype.family(self.array.type)
+        if family not in {"integer", "float"} or not isinstance(step, int):
+            raise self._refusal("hold text or integers to be an identifier", self.same["arrow_type"])
+        whole = distinct.astype(np.int64) if family == "float" else distinct
+        low, high = identifier.outer_bounds(whole, step)
+        return Column(kind="identifier", step=step, minimum=low, maximum=high, **self.same)
+
+    def _refusal(self, must: str, found: str) -> TableError:
+        return TableError(
+            f"Column {self.name!r} must {must}, however: {found}. Choose another kind for it, or convert the column."
+        )
+
+
+def _integer_step(values: np.ndarray, of: pa.DataType) -> float | None:
+    multiple = math.gcd(*values.tolist())
+    if dtype.family(of) == "integer":
+        return multiple or 1
+    step = float(dtype.unscaled_to_float(np.array([multiple], dtype=object), of)[0])
+    try:
+        grid.decimals(step)
+    except ValueError:
+        return None
+    return step
+
+
+def _text_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in (metadata or {}).items()}
