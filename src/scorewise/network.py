@@ -1,0 +1,181 @@
+"""The denoising network of tables: noisy numbers and noisy one-hot categories in, a posterior out."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from scorewise.covariance import Blocks, Simplex
+from scorewise.posterior import Posterior
+from scorewise.weighting import gaussian_weight
+
+ABSENT = -1e4
+"""Log-probability of a padding slot: `exp` of it is 0, and 0 times it is 0, which `-inf` would not give."""
+
+
+class Group(NamedTuple):
+    """Categories that stand side by side with the same number of slots.
+
+    Attributes:
+        count: number of categories, M.
+        slots: one-hot coordinates of each, K; a category with fewer levels leaves the last ones empty.
+    """
+
+    count: int
+    slots: int
+
+
+class Layout(NamedTuple):
+    """What the coordinates of an encoded row are: first the numbers, then the groups of categories.
+
+    Attributes:
+        numbers: how many numbers, n.
+        groups: the groups of one-hot categories, in order.
+    """
+
+    numbers: int
+    groups: tuple[Group, ...]
+
+    @property
+    def slots(self) -> int:
+        """One-hot coordinates of all the categories together."""
+        return sum(group.count * group.slots for group in self.groups)
+
+    @property
+    def width(self) -> int:
+        """Coordinates of an encoded row, D."""
+        return self.numbers + self.slots
+
+
+class Moments(NamedTuple):
+    """What the network is told of the data before training.
+
+    Attributes:
+        mean: of the numbers, shape (n,).
+        covariance: of the numbers, shape (n, n).
+        log_prior: log-frequency of each slot of the categories, `ABSENT` for padding, shape (slots,).
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    log_prior: Tensor
+
+
+class Residual(nn.Module):
+    """A residual block, `h + W2 silu(W1 norm(h))`, that starts as the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, width)
+        self.down = nn.Linear(width, width)
+        nn.init.zeros_(self.down.weight)
+        nn.init.zeros_(self.down.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.down(nn.functional.silu(self.up(self.norm(h))))
+
+
+class TableDenoiser(nn.Module):
+    """A residual network around the exact denoiser of independent Gaussian numbers and independent categories.
+
+    Numbers: in the principal basis of the data, with variance lam along a direction, the mean is
+    `lam/(lam+s2) x_t + sqrt(lam s2/(lam+s2)) F` with the network's output F, and the covariance is
+    `gaussian_weight`; the target of F has variance 1 at every level and in every direction of Gaussian rows.
+    Categories: the logits are the exact ones of a category that is independent of the rest,
+    `x_t / s2 + log prior`, plus the network's output. With the output at 0, where training starts, both are the
+    closed-form posteriors.
+
+    Shape:
+        Input: noisy rows (B, D), levels (B,). Output: `Posterior` on shape (D,), its covariance a `Blocks` of one
+        `Spectral` (numbers) and one `Simplex` per group.
+
+    Args:
+        layout: what the D coordinates are.
+        moments: first and second moments of the numbers, log-frequencies of the categories.
+        width: width of the hidden layers.
+        depth: number of residual blocks.
+        generator: source of randomness of the initial weights.
+
+    Raises:
+        ValueError: if the moments do not fit the layout.
+
+    References:
+        Karras et al., "Elucidating the design space of diffusion-based generative models", 2022, section 5
+        (preconditioning); Dieleman et al., "Continuous diffusion for categorical data", 2022 (cross-entropy).
+    """
+
+    basis: Tensor
+    variance: Tensor
+    mean: Tensor
+    log_prior: Tensor
+    frequencies: Tensor
+
+    def __init__(
+        self, layout: Layout, moments: Moments, width: int, depth: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        n, slots = layout.numbers, layout.slots
+        if moments.mean.shape != (n,) or moments.covariance.shape != (n, n) or moments.log_prior.shape != (slots,):
+            raise ValueError(
+                f"moments must fit the layout (numbers={n}, slots={slots}), however: "
+                f"mean.shape={tuple(moments.mean.shape)}, covariance.shape={tuple(moments.covariance.shape)}, "
+                f"log_prior.shape={tuple(moments.log_prior.shape)}. Take both from the same codec."
+            )
+        self.layout = layout
+        variance, basis = torch.linalg.eigh(moments.covariance.double()) if n else (torch.ones(0), torch.ones(0, 0))
+        self.register_buffer("basis", basis.float())
+        self.register_buffer("variance", variance.float().clamp(min=1e-4))
+        self.register_buffer("mean", moments.mean.float())
+        self.register_buffer("log_prior", moments.log_prior.float())
+        self.register_buffer("frequencies", torch.logspace(0, 2, 32))
+        self.inlet = nn.Linear(n + slots, width)
+        self.clock = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
+        self.blocks = nn.ModuleList(Residual(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.outlet = nn.Linear(width, n + slots)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                bound = module.in_features**-0.5
+                with torch.no_grad():
+                    module.weight.copy_((torch.rand(module.weight.shape, generator=generator) * 2 - 1) * bound)
+                    module.bias.zero_()
+        for block in self.blocks:
+            nn.init.zeros_(block.down.weight)  # type: ignore[arg-type, union-attr]
+        nn.init.zeros_(self.outlet.weight)
+
+    def log_posteriors(self, logits: Tensor) -> list[Tensor]:
+        """Normalise logits of all slots, shape (B, slots), to log-probabilities (B, M, K), one tensor per group."""
+        sizes = [group.count * group.slots for group in self.layout.groups]
+        pieces = logits.split(sizes, dim=1) if sizes else ()
+        return [
+            piece.reshape(-1, group.count, group.slots).log_softmax(-1)
+            for piece, group in zip(pieces, self.layout.groups, strict=True)
+        ]
+
+    def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
+        n = self.layout.numbers
+        s2 = sigma_t[:, None].square()
+        numbers = (x_t[:, :n] - self.mean) @ self.basis
+        base = (x_t[:, n:] - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
+        with torch.no_grad():
+            alone = torch.cat([x_t[:, :0], *(p.exp().flatten(1) for p in self.log_posteriors(base))], 1)
+        angles = (sigma_t.log() / 4)[:, None] * self.frequencies
+        h = self.inlet(torch.cat([numbers * (self.variance + s2).rsqrt(), alone], 1))
+        h = h + self.clock(torch.cat([angles.sin(), angles.cos()], 1))
+        for block in self.blocks:
+            h = block(h)
+        out = self.outlet(self.norm(h)).float()
+        cov = gaussian_weight(self.basis, self.variance, sigma_t)
+        centred = self.variance / (self.variance + s2) * numbers + cov.variance.sqrt() * out[:, :n]
+        log_p = self.log_posteriors(base + out[:, n:])
+        mean = torch.cat([self.mean + centred @ self.basis.mT, *(p.exp().flatten(1) for p in log_p)], 1)
+        shapes: Sequence[tuple[int, ...]] = [(n,), *((g.count, g.slots) for g in self.layout.groups)]
+        return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes))
+
+
+def width_for(layout: Layout) -> int:
+    """Width of the hidden layers for a table: grows with the square root of the encoded width, in steps of 64."""
+    return 64 * max(4, min(8, round(math.sqrt(layout.width) / 3)))

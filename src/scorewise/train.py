@@ -1,0 +1,214 @@
+"""Training: one loss, and a generator that yields one Step at a time."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from scorewise.covariance import Blocks, Simplex
+from scorewise.noise import GaussianNoise
+from scorewise.posterior import Posterior
+from scorewise.schedule import LevelDensity
+
+
+class Loss(NamedTuple):
+    """Losses of a batch in nats, each of shape (B,).
+
+    Attributes:
+        numbers: half the squared norm of the whitened residual.
+        logdet: half the log-determinant of the covariance that whitened it; it carries no gradient as long as the
+            covariance is a function of the level alone.
+        categories: cross-entropy.
+    """
+
+    numbers: Tensor
+    logdet: Tensor
+    categories: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Negative log-likelihood of the label under the belief, up to a constant, shape (B,)."""
+        return self.numbers + self.logdet + self.categories
+
+
+def loss(posterior: Posterior, y: Tensor) -> Loss:
+    """Negative log-likelihood of labels under beliefs: `0.5 |whiten(y - mean)|^2 + 0.5 logdet`.
+
+    On the simplex the likelihood of a one-hot label is `-log p[y]`, whose gradient with respect to the logits is
+    that of the whitened residual.
+
+    Args:
+        posterior: beliefs about the labels, on shape (D,), with a `Blocks` covariance.
+        y: labels, shape (B, D).
+
+    Returns:
+        The losses.
+
+    Raises:
+        TypeError: if the covariance is not `Blocks`.
+
+    Reference: Zhang et al., "Why heuristic weighting works", 2025 (denoising score matching as a heteroskedastic
+    regression).
+    """
+    if not isinstance(posterior.cov, Blocks):
+        raise TypeError(f"cov must be Blocks, however: {type(posterior.cov).__name__}. Wrap it: Blocks([cov], [(D,)]).")
+    numbers = y.new_zeros(len(y))
+    logdet, categories = numbers, numbers
+    labels, means = posterior.cov.split(y), posterior.cov.split(posterior.mean)
+    for part, label, mean in zip(posterior.cov.parts, labels, means, strict=True):
+        if isinstance(part, Simplex):
+            categories = categories - (label * part.log_p).flatten(1).sum(1)
+        else:
+            numbers = numbers + 0.5 * part.whiten(label - mean).flatten(1).square().sum(1)
+            logdet = logdet + 0.5 * part.logdet
+    return Loss(numbers, logdet, categories)
+
+
+class DivergedError(RuntimeError):
+    """The loss or its gradient is not finite. The state holds the last good parameters."""
+
+
+class Step(NamedTuple):
+    """What happened in one optimisation step.
+
+    Attributes:
+        step: steps done so far, from 1.
+        loss: importance-weighted mean loss of the batch without logdet, in nats per row.
+        numbers: its part from numbers.
+        categories: its part from categories.
+    """
+
+    step: int
+    loss: float
+    numbers: float
+    categories: float
+
+
+class State:
+    """Everything that training changes, so that a stopped run can go on where it was.
+
+    Args:
+        network: the network to train, in place.
+        density: density of noise levels, updated in place.
+        learning_rate: peak learning rate of AdamW.
+        average: decay of the exponential moving average of the parameters per step.
+    """
+
+    def __init__(
+        self, network: nn.Module, density: LevelDensity, learning_rate: float = 2e-3, average: float = 0.999
+    ) -> None:
+        self.network = network
+        self.density = density
+        self.learning_rate = learning_rate
+        self.average = average
+        self.step = 0
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.averaged = [p.detach().clone() for p in self.parameters]
+        fused = self.parameters[0].device.type in {"cpu", "cuda"}
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of the state by name, detached, to be written to a file."""
+        named = {"step": torch.tensor(self.step), "mean_loss": self.density.mean_loss, "seen": self.density.seen}
+        for i, (p, a) in enumerate(zip(self.parameters, self.averaged, strict=True)):
+            named[f"parameter.{i}"], named[f"average.{i}"] = p.detach(), a
+            for key, value in self.optimizer.state.get(p, {}).items():
+                named[f"optimizer.{i}.{key}"] = value
+        return named
+
+    def restore(self, named: dict[str, Tensor]) -> None:
+        """Take over the tensors of another state.
+
+        Args:
+            named: what `tensors` of a state with the same network returned.
+
+        Raises:
+            ValueError: if a tensor is missing or has another shape.
+        """
+        for i, (p, a) in enumerate(zip(self.parameters, self.averaged, strict=True)):
+            for key, mine in ((f"parameter.{i}", p), (f"average.{i}", a)):
+                if key not in named or named[key].shape != mine.shape:
+                    found = tuple(named[key].shape) if key in named else None
+                    raise ValueError(
+                        f"{key} must have shape {tuple(mine.shape)}, however: {found}. "
+                        "Resume with the table and settings that the checkpoint was made with."
+                    )
+                mine.data.copy_(named[key])
+            prefix = f"optimizer.{i}."
+            moments = {k.removeprefix(prefix): v.to(p.device) for k, v in named.items() if k.startswith(prefix)}
+            if moments:
+                moments["step"] = moments["step"].float()
+                self.optimizer.state[p] = moments
+        self.density.mean_loss, self.density.seen = named["mean_loss"].clone(), named["seen"].clone()
+        self.step = int(named["step"])
+
+    def finish(self) -> None:
+        """Put the averaged parameters into the network."""
+        with torch.no_grad():
+            for p, a in zip(self.parameters, self.averaged, strict=True):
+                p.copy_(a)
+
+
+def train(
+    state: State,
+    batch: Callable[[int, torch.Generator], Tensor],
+    size: int,
+    progress: Callable[[int], float],
+    seed: int,
+    bf16: bool = False,
+) -> Iterator[Step]:
+    """Train by denoising, one step per item of the generator, until `progress` reaches 1.
+
+    Every step has a generator of its own, seeded by `(seed, step)`, so that a run which is stopped and resumed
+    repeats exactly what an uninterrupted one does. A step whose loss or gradient is not finite is not taken.
+
+    Args:
+        state: what is trained; `state.step` counts on from where it stands.
+        batch: gives clean rows of shape (size, D) for a step and a generator, on the network's device.
+        size: rows per batch.
+        progress: share of the training done after a number of steps; drives the cosine learning rate.
+        seed: seed of the run.
+        bf16: run the network in bfloat16 where the device does so faster.
+
+    Yields:
+        What happened in each step.
+
+    Raises:
+        DivergedError: if the loss or its gradient is not finite.
+    """
+    noise = GaussianNoise()
+    device = state.parameters[0].device
+    while (done := progress(state.step)) < 1:
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
+        x = batch(state.step, generator)
+        sigma_t, weight = state.density.draw(size, generator)
+        on_device = generator if device.type == "cpu" else torch.Generator(device).manual_seed(generator.initial_seed())
+        draw = noise.draw(x, sigma_t.to(device), on_device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            posterior = state.network(draw.x_t, draw.sigma_t)
+        losses = loss(posterior, x)
+        w = weight.to(device)
+        numbers, categories = (losses.numbers * w).mean(), (losses.categories * w).mean()
+        state.optimizer.zero_grad()
+        (numbers + categories).backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(state.parameters, 5.0)
+        total = float(numbers + categories)
+        if not math.isfinite(total) or not math.isfinite(float(norm)):
+            raise DivergedError(
+                f"the loss and its gradient must be finite, however: loss={total:g}, norm={float(norm):g} at step "
+                f"{state.step + 1}. The parameters of the step before are kept; look for extreme values in the table."
+            )
+        for group in state.optimizer.param_groups:
+            warm = min(1.0, (state.step + 1) / 200)
+            group["lr"] = state.learning_rate * warm * (0.5 * (1 + math.cos(math.pi * done)) + 0.01)
+        state.optimizer.step()
+        state.step += 1
+        with torch.no_grad():
+            keep = min(state.average, state.step / (state.step + 9))
+            torch._foreach_lerp_(state.averaged, state.parameters, 1 - keep)
+        state.density.observe(sigma_t, (losses.numbers + losses.categories).detach().cpu())
+        yield Step(state.step, total, float(numbers), float(categories))
