@@ -1,0 +1,512 @@
+"""Codec: a table as the rows of numbers that a denoiser learns, and back, exactly.
+
+Each number column becomes a normal score (its probability-integral transform) and, where it has common values, missing
+cells or equalities with other columns, a **mode**: a category that says whether the cell is free, which common value
+(atom) it is, which column it equals, or that it is missing. Modes and categories are one-hot. All of them are
+generated jointly, so whether a payment is zero, round, missing or the bill of the month before depends on the row.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from scipy.special import ndtr, ndtri
+from torch import Tensor
+
+from scorewise.network import ABSENT, Group, Layout, Moments
+from scorewise.tabular.marginal import Marginal, find_atoms
+from scorewise.tabular.relation import Function, find_equalities, find_functions
+from scorewise.tabular.schema import Cells, Schema
+from scorewise.tabular.table import TableError, to_arrow
+
+DIRECT_LEVELS = 192
+MOST_ONE_HOT = 256
+EDGE = 1e-7
+PROTECTED_ROWS = 5
+
+
+class Number(NamedTuple):
+    """How one number column is encoded.
+
+    Attributes:
+        marginal: its distribution.
+        atoms: its common values, increasing, shape (A,).
+        parents: columns that it equals in a share of the rows.
+        missing: whether it has missing cells.
+        only_atoms: whether every present cell is an atom.
+    """
+
+    marginal: Marginal
+    atoms: np.ndarray
+    parents: tuple[str, ...]
+    missing: bool
+    only_atoms: bool
+
+    @property
+    def modes(self) -> int:
+        """Number of modes: free, atoms, parents, missing."""
+        return 1 + len(self.atoms) + len(self.parents) + self.missing
+
+
+class Digits(NamedTuple):
+    """A code of many levels as two categories: a group of levels, and the member of the group.
+
+    The most frequent levels are groups of one; the others stand together in the order of the levels.
+
+    Attributes:
+        group: group of each level, shape (K,).
+        member: member of the group, 0 for a group of one, shape (K,).
+    """
+
+    group: np.ndarray
+    member: np.ndarray
+
+
+class Compact(NamedTuple):
+    """Encoded rows before noise is drawn for the normal scores and codes are spread to one-hot vectors.
+
+    Attributes:
+        low: lower end of each number's probability, float32, shape (N, n).
+        high: upper end, float32, shape (N, n).
+        codes: code of each one-hot block, int32, shape (N, M).
+    """
+
+    low: Tensor
+    high: Tensor
+    codes: Tensor
+
+
+class Codec:
+    """Encoder and decoder of the tables of one schema. Use `Codec.fit`.
+
+    Attributes:
+        schema: what the table is.
+        numbers: encoding of each number column.
+        levels: number of levels of each category, the missing one included.
+        functions: columns that another column determines; they are not encoded.
+        digits: categories of many levels as two blocks.
+        names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
+            of a category of many levels `(name, "member")`.
+        layout: coordinates of an encoded row.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        numbers: Mapping[str, Number],
+        levels: Mapping[str, int],
+        functions: Sequence[Function],
+        digits: Mapping[str, Digits],
+        clip: bool = True,
+    ) -> None:
+        self.schema = schema
+        self.numbers = dict(numbers)
+        self.levels = dict(levels)
+        self.functions = tuple(functions)
+        self.digits = dict(digits)
+        self.clip = clip
+        determined = {function.child for function in self.functions}
+        self._scored = [name for name in self.numbers if name not in determined]
+        sizes: dict[tuple[str, str], int] = {}
+        for name in self._scored:
+            if self.numbers[name].modes > 1:
+                sizes[name, "mode"] = self.numbers[name].modes
+        for name, count in self.levels.items():
+            if name in determined:
+                continue
+            if name in self.digits:
+                sizes[name, "level"] = int(self.digits[name].group.max()) + 1
+                sizes[name, "member"] = int(self.digits[name].member.max()) + 1
+            else:
+                sizes[name, "level"] = count
+        self.names = sorted(sizes, key=lambda key: sizes[key])
+        self.sizes = [sizes[key] for key in self.names]
+        groups: list[Group] = []
+        first = 0
+        for size in self.sizes:
+            if groups and size <= 1.35 * first + 1:
+                groups[-1] = Group(groups[-1].count + 1, size)
+            else:
+                groups.append(Group(1, size))
+                first = size
+        self.layout = Layout(len(self._scored), tuple(groups))
+        offsets: list[int] = []
+        start = len(self._scored)
+        for group in groups:
+            offsets += [start + i * group.slots for i in range(group.count)]
+            start += group.count * group.slots
+        self.offsets = torch.tensor(offsets, dtype=torch.int64)
+
+    @classmethod
+    def fit(cls, frame: Any, schema: Schema | None = None, *, clip: bool = True, protect: bool = False) -> "Codec":
+        """Learn how to encode a table.
+
+        Args:
+            frame: the table (pandas, polars or pyarrow), N rows.
+            schema: what it is; inferred if None.
+            clip: whether decoded numbers stay in the range of the table.
+            protect: whether the extreme values that fewer than `PROTECTED_ROWS` rows reach are hidden: numbers are
+                moved to the fifth smallest and fifth largest value.
+
+        Returns:
+            The codec.
+
+        Raises:
+            TableError: if the table cannot be used.
+        """
+        table = to_arrow(frame)
+        schema = schema or Schema.infer(table)
+        cells = schema.cells(table)
+        steps = {column.name: column.step for column in schema.numbers}
+        values = {name: _protected(v) if protect else v for name, v in cells.numbers.items()}
+        atoms = {name: find_atoms(v[~np.isnan(v)]) for name, v in values.items()}
+        free = {name: ~np.isnan(v) & ~np.isin(v, atoms[name]) for name, v in values.items()}
+        temporal = {column.name for column in schema.numbers if column.origin is not None}
+        parents = find_equalities({k: v for k, v in values.items() if k not in temporal}, free)
+        numbers = {
+            name: Number(
+                Marginal.fit(v[~np.isnan(v)], steps[name]),
+                atoms[name],
+                tuple(parents.get(name, ())),
+                bool(np.isnan(v).any()),
+                not bool(free[name].any()),
+            )
+            for name, v in values.items()
+        }
+        levels, codes = _category_codes(schema, cells)
+        coded = dict(codes)
+        for name, number in numbers.items():
+            if number.only_atoms:
+                coded[name] = np.searchsorted(number.atoms, np.where(np.isnan(values[name]), np.inf, values[name]))
+        counts = {name: levels.get(name) or len(numbers[name].atoms) + 1 for name in coded}
+        functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
+        digits = {name: _digits(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
+        return cls(schema, numbers, levels, functions, digits, clip)
+
+    def compact(self, table: pa.Table) -> Compact:
+        """Encode a table up to the randomness of the normal scores.
+
+        Args:
+            table: N rows with the schema's columns.
+
+        Returns:
+            The compact rows.
+
+        Raises:
+            TableError: if a category holds a level that the schema does not know.
+        """
+        low, high, codes = self._parts(table)
+        return Compact(torch.from_numpy(low).float(), torch.from_numpy(high).float(), torch.from_numpy(codes).int())
+
+    def expand(self, rows: Compact, generator: torch.Generator | None = None) -> Tensor:
+        """Draw the normal scores of compact rows and spread their codes to one-hot vectors.
+
+        Args:
+            rows: B compact rows on one device.
+            generator: source of randomness on the CPU.
+
+        Returns:
+            Encoded rows, shape (B, D), in the dtype of `rows.low`.
+        """
+        n = self.layout.numbers
+        u = torch.rand(rows.low.shape, generator=generator, dtype=rows.low.dtype).to(rows.low.device)
+        u = (rows.low + u * (rows.high - rows.low)).clamp(EDGE, 1 - EDGE)
+        x = rows.low.new_zeros(len(rows.low), self.layout.width)
+        x[:, :n] = torch.special.ndtri(u)
+        if len(self.names):
+            x.scatter_(1, rows.codes.long() + self.offsets.to(x.device), 1.0)
+        return x
+
+    def encode(self, frame: Any, seed: int = 0) -> np.ndarray:
+        """Encode a table.
+
+        Args:
+            frame: N rows with the schema's columns (pandas, polars or pyarrow).
+            seed: seed of the position of each number within its cell.
+
+        Returns:
+            Encoded rows in float64, shape (N, D).
+
+        Raises:
+            TableError: if a category holds a level that the schema does not know.
+        """
+        low, high, codes = (torch.from_numpy(part) for part in self._parts(to_arrow(frame)))
+        return self.expand(Compact(low, high, codes), torch.Generator().manual_seed(seed)).numpy()
+
+    def decode(self, x: np.ndarray, seed: int = 0) -> pa.Table:
+        """Decode rows; the inverse of `encode` for every row of the fitted table.
+
+        Args:
+            x: encoded rows, or a denoiser's posterior means, shape (N, D).
+            seed: seed of the identifiers.
+
+        Returns:
+            The table, in the schema's column order and dtypes.
+
+        Raises:
+            ValueError: if x does not have D columns.
+        """
+        if x.ndim != 2 or x.shape[1] != self.layout.width:
+            raise ValueError(
+                f"x must have one column per encoded coordinate (D={self.layout.width}), however: {x.shape=}. "
+                "Give the rows that this codec encoded, or a denoiser fitted to them."
+            )
+        codes = {
+            key: x[:, start : start + size].argmax(1)
+            for key, size, start in zip(self.names, self.sizes, self.offsets.tolist(), strict=True)
+        }
+        numbers: dict[str, np.ndarray] = {}
+        for position, name in enumerate(self._scored):
+            mode = codes.get((name, "mode"), np.zeros(len(x), dtype=np.int64))
+            numbers[name] = self._number(name, x[:, position], mode, numbers)
+        categories: dict[str, np.ndarray] = {}
+        for name in self.levels:
+            if name in self.digits:
+                digits = self.digits[name]
+                categories[name] = _join(digits, codes[name, "level"], codes[name, "member"])
+            elif (name, "level") in codes:
+                categories[name] = codes[name, "level"]
+        self._determine(numbers, categories)
+        known = {column.name: len(column.levels or ()) for column in self.schema.categories}
+        categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
+        return self.schema.restore(Cells(numbers, categories), len(x), seed)
+
+    def moments(self, rows: Compact) -> Moments:
+        """First and second moments of the normal scores, and log-frequencies of the codes.
+
+        Args:
+            rows: the fitted table's compact rows.
+
+        Returns:
+            What a network is built with.
+        """
+        n = self.layout.numbers
+        middle = torch.special.ndtri(((rows.low.double() + rows.high) / 2).clamp(EDGE, 1 - EDGE))
+        covariance = torch.cov(middle.T).reshape(n, n) if n else torch.zeros(0, 0)
+        log_prior = torch.full((self.layout.slots,), ABSENT)
+        for i, (start, size) in enumerate(zip(self.offsets.tolist(), self.sizes, strict=True)):
+            counts = torch.bincount(rows.codes[:, i].long(), minlength=size).double() + 0.5
+            log_prior[start - n : start - n + size] = (counts / counts.sum()).log().float()
+        return Moments(middle.mean(0), covariance + 1e-4 * torch.eye(n), log_prior)
+
+    def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        cells = self.schema.cells(table)
+        rows = table.num_rows
+        codes: dict[tuple[str, str], np.ndarray] = {}
+        low, high = np.empty((rows, len(self._scored))), np.empty((rows, len(self._scored)))
+        for position, name in enumerate(self._scored):
+            low[:, position], high[:, position], codes[name, "mode"] = self._score(name, cells.numbers)
+        _, levels = _category_codes(self.schema, cells, self.levels)
+        for name, code in levels.items():
+            if name in self.digits:
+                codes[name, "level"] = self.digits[name].group[code]
+                codes[name, "member"] = self.digits[name].member[code]
+            else:
+                codes[name, "level"] = code
+        blocks = [codes[key] for key in self.names]
+        return low, high, np.stack(blocks, 1).astype(np.int64) if blocks else np.zeros((rows, 0), dtype=np.int64)
+
+    def _score(self, name: str, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        number, values = self.numbers[name], cells[name]
+        gone = np.isnan(values)
+        first, last = number.marginal.invert(np.array([0.0, 1.0]))
+        present = np.clip(np.where(gone, first, values), first, last)
+        low, high = number.marginal.interval(present)
+        mode = np.zeros(len(values), dtype=np.int64)
+        for i, parent in reversed(list(enumerate(number.parents))):
+            mode[values == cells[parent]] = 1 + len(number.atoms) + i
+        if len(number.atoms):
+            at = np.searchsorted(number.atoms, present).clip(max=len(number.atoms) - 1)
+            hit = ~gone & (number.atoms[at] == present)
+            if number.only_atoms and not (hit | gone).all():
+                at = np.abs(present[:, None] - number.atoms).argmin(1)  # a foreign value goes to the nearest atom
+                hit = ~gone
+                low, high = number.marginal.interval(number.atoms[at])
+            mode[hit] = 1 + at[hit]
+            low[hit] = high[hit] = (low[hit] + high[hit]) / 2
+        if gone.any():
+            if not number.missing:
+                raise TableError(
+                    f"Column {name!r} must have no missing cell, however: {int(gone.sum())} are missing. "
+                    "Fit to a table that has missing cells in it, or fill them."
+                )
+            mode[gone] = number.modes - 1
+            low[gone] = high[gone] = 0.5
+        return low, high, mode
+
+    def _number(self, name: str, z: np.ndarray, mode: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
+        number = self.numbers[name]
+        u = ndtr(z.astype(np.float64))
+        values = number.marginal.invert(u)
+        atoms, parents = number.atoms, number.parents
+        if not number.only_atoms:
+            values = _off_atoms(values, u, number)
+            if not self.clip:
+                values = number.marginal.extrapolate(z.astype(np.float64), values)
+        elif number.modes > 1:
+            allowed = mode > 0
+            nearest = np.abs(values[:, None] - atoms).argmin(1) if not allowed.all() else np.zeros(len(z), dtype=int)
+            mode = np.where(allowed, mode, 1 + nearest)
+        if len(atoms):
+            hit = (mode >= 1) & (mode <= len(atoms))
+            values = np.where(hit, atoms[(mode - 1).clip(0, len(atoms) - 1)], values)
+        first, last = number.marginal.invert(np.array([0.0, 1.0]))
+        for i, parent in enumerate(parents):
+            hit = (mode == 1 + len(atoms) + i) & (done[parent] >= first) & (done[parent] <= last)
+            values = np.where(hit, done[parent], values)
+        if number.missing:
+            values = np.where(mode == number.modes - 1, np.nan, values)
+        return values
+
+    def _determine(self, numbers: dict[str, np.ndarray], categories: dict[str, np.ndarray]) -> None:
+        for child, parent, table in self.functions:
+            if parent in self.numbers:
+                atoms = self.numbers[parent].atoms
+                code = np.searchsorted(atoms, np.where(np.isnan(numbers[parent]), np.inf, numbers[parent]))
+            else:
+                code = categories[parent]
+            image = table[code]
+            if child in self.numbers:
+                numbers[child] = np.append(self.numbers[child].atoms, np.nan)[image]
+            else:
+                categories[child] = image
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all that is not an array, as plain JSON."""
+        return {
+            "schema": self.schema.to_json(),
+            "clip": self.clip,
+            "numbers": {
+                name: {
+                    **number.marginal.to_json(),
+                    "parents": list(number.parents),
+                    "missing": number.missing,
+                    "only_atoms": number.only_atoms,
+                }
+                for name, number in self.numbers.items()
+            },
+            "levels": self.levels,
+            "functions": [[function.child, function.parent] for function in self.functions],
+            "digits": list(self.digits),
+        }
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Give the arrays by name; together with `to_json` they are the codec."""
+        found: dict[str, np.ndarray] = {}
+        for i, number in enumerate(self.numbers.values()):
+            found[f"number.{i}.knots"] = number.marginal.knots
+            found[f"number.{i}.heights"] = number.marginal.heights
+            found[f"number.{i}.atoms"] = number.atoms
+        for i, function in enumerate(self.functions):
+            found[f"function.{i}"] = function.table
+        for i, digits in enumerate(self.digits.values()):
+            found[f"digits.{i}.group"], found[f"digits.{i}.member"] = digits.group, digits.member
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
+
+    @classmethod
+    def from_parts(cls, said: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> "Codec":
+        """Rebuild a codec from `to_json` and `arrays`.
+
+        Args:
+            said: the plain form.
+            arrays: the arrays by name.
+
+        Returns:
+            The codec.
+
+        Raises:
+            KeyError: if a part is missing.
+            ValueError: if a part does not fit the others.
+        """
+        numbers = {}
+        for i, (name, one) in enumerate(said["numbers"].items()):
+            marginal = Marginal(
+                arrays[f"number.{i}.knots"].numpy(), arrays[f"number.{i}.heights"].numpy(), one["step"], one["rows"]
+            )
+            atoms = arrays[f"number.{i}.atoms"].numpy()
+            numbers[name] = Number(marginal, atoms, tuple(one["parents"]), one["missing"], one["only_atoms"])
+        functions = [
+            Function(child, parent, arrays[f"function.{i}"].numpy())
+            for i, (child, parent) in enumerate(said["functions"])
+        ]
+        digits = {
+            name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())
+            for i, name in enumerate(said["digits"])
+        }
+        return cls(Schema.from_json(said["schema"]), numbers, said["levels"], functions, digits, said["clip"])
+
+
+def cells_order(schema: Schema) -> list[str]:
+    """Names of the learnable columns in table order."""
+    return [column.name for column in schema.columns if column.learnable]
+
+
+def _protected(values: np.ndarray) -> np.ndarray:
+    present = np.sort(values[~np.isnan(values)])
+    if len(present) < 2 * PROTECTED_ROWS:
+        return values
+    clipped: np.ndarray = np.clip(values, present[PROTECTED_ROWS - 1], present[-PROTECTED_ROWS])
+    return clipped
+
+
+def _category_codes(
+    schema: Schema, cells: Cells, levels: Mapping[str, int] | None = None
+) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    counts: dict[str, int] = {}
+    codes: dict[str, np.ndarray] = {}
+    for column in schema.categories:
+        code, known = cells.categories[column.name], len(column.levels or ())
+        gone = code < 0
+        counts[column.name] = known + bool(gone.any()) if levels is None else levels[column.name]
+        strange = int((code >= known).sum())
+        if strange or (gone.any() and counts[column.name] == known):
+            what = f"{strange} cells hold other values" if strange else f"{int(gone.sum())} are missing"
+            raise TableError(
+                f"Column {column.name!r} must hold levels of the fitted table, however: {what}. "
+                "Fit to a table that has them."
+            )
+        codes[column.name] = np.where(gone, known, code)
+    return counts, codes
+
+
+def _digits(codes: np.ndarray, count: int) -> Digits:
+    frequency = np.bincount(codes, minlength=count)
+    direct = np.sort(np.argsort(-frequency, kind="stable")[:DIRECT_LEVELS])
+    rare = np.setdiff1d(np.arange(count), direct)
+    members = int(np.ceil(np.sqrt(len(rare))))
+    group, member = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    group[direct] = np.arange(len(direct))
+    group[rare] = len(direct) + np.arange(len(rare)) // members
+    member[rare] = 1 + np.arange(len(rare)) % members
+    return Digits(group, member)
+
+
+def _join(digits: Digits, group: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Find the level of each (group, member); in a group without that member, its nearest one."""
+    level = np.full((int(digits.group.max()) + 1, int(digits.member.max()) + 1), -1)
+    level[digits.group, digits.member] = np.arange(len(digits.group))
+    known = level >= 0
+    columns = np.arange(level.shape[1])
+    nearest = np.where(known[:, None, :], np.abs(columns[:, None] - columns[None, :])[None], level.shape[1] + 1)
+    filled = np.take_along_axis(level, nearest.argmin(2), 1)
+    joined: np.ndarray = filled[group, member]
+    return joined
+
+
+def _off_atoms(values: np.ndarray, u: np.ndarray, number: Number) -> np.ndarray:
+    """Move free values that fell on an atom to the nearer end of the atom's interval."""
+    hit = np.isin(values, number.atoms)
+    if number.marginal.step is None or not hit.any():
+        return values
+    low, high = number.marginal.interval(values[hit])
+    up = u[hit] - low > high - u[hit]
+    first, last = number.marginal.invert(np.array([0.0, 1.0]))
+    moved = np.where(up, np.nextafter(high, 2) + 1e-12, low - 1e-12)
+    inside = number.marginal.invert(np.clip(moved, 0, 1))
+    other = number.marginal.invert(np.clip(np.where(up, low - 1e-12, high + 1e-12), 0, 1))
+    stuck = (inside == values[hit]) & ((values[hit] == first) | (values[hit] == last))
+    result = values.copy()
+    result[hit] = np.where(stuck, other, inside)
+    return result

@@ -1,0 +1,147 @@
+"""The distribution of one number column: which values are common, and a probability-integral transform of the rest."""
+
+from typing import Any
+
+import numpy as np
+
+FEW_VALUES = 128
+MOST_ATOMS = 24
+ATOM_SHARE = 0.004
+ATOM_SPIKE = 3.0
+KNOTS = 2_000
+TAIL_VALUES = 30
+
+
+def find_atoms(values: np.ndarray) -> np.ndarray:
+    """Find the common values of a column: those that a mode variable should name.
+
+    A column of at most `FEW_VALUES` values that recur (two rows a value on average or more) consists of atoms only.
+    Otherwise an atom is held by a share `ATOM_SHARE` of the rows or more and is a spike: `ATOM_SPIKE` times as
+    frequent as the median of the twenty values around it. The `MOST_ATOMS` most frequent are kept.
+
+    Args:
+        values: present values, shape (N,).
+
+    Returns:
+        The atoms in increasing order, shape (A,).
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= FEW_VALUES and len(values) >= 2 * len(distinct):
+        return distinct
+    common = np.flatnonzero(counts >= max(ATOM_SHARE * len(values), 5))
+    spikes = []
+    for i in common:
+        around = np.concatenate([counts[max(0, i - 10) : i], counts[i + 1 : i + 11]])
+        if counts[i] > ATOM_SPIKE * np.median(around):
+            spikes.append(i)
+    spikes.sort(key=lambda i: -counts[i])
+    return np.sort(distinct[spikes[:MOST_ATOMS]])
+
+
+class Marginal:
+    """A distribution function that is linear between knots, and its inverse.
+
+    On a grid the mass of a value v is spread over its cell `[v - step/2, v + step/2]`, so a uniform draw from
+    `[F(v - step/2), F(v + step/2)]` is uniform over the rows (the randomised probability-integral transform) and
+    inverts to v exactly. Without a grid, F is the mid-distribution function. Knots are `KNOTS` quantiles, every value
+    that is more frequent than they are apart, and the `TAIL_VALUES` outermost values on each side.
+
+    Args:
+        knots: values, increasing, shape (M,).
+        heights: F at the knots, increasing from 0 or more to 1 or less, shape (M,).
+        step: spacing of the grid, or None.
+        rows: rows that it was fitted to; sets how far into the tails it reaches.
+
+    Reference: Rueschendorf, "On the distributional transform, Sklar's theorem, and the empirical copula process",
+    2009, section 2.
+    """
+
+    def __init__(self, knots: np.ndarray, heights: np.ndarray, step: float | None, rows: int) -> None:
+        self.knots = knots
+        self.heights = heights
+        self.step = step
+        self.rows = rows
+
+    @classmethod
+    def fit(cls, values: np.ndarray, step: float | None) -> "Marginal":
+        """Fit to present values.
+
+        Args:
+            values: shape (N,), N >= 1.
+            step: spacing of the grid that the values lie on, or None.
+
+        Returns:
+            The distribution.
+        """
+        distinct, counts = np.unique(values, return_counts=True)
+        n = len(values)
+        above = np.cumsum(counts) / n
+        below = above - counts / n
+        keep = np.zeros(len(distinct), dtype=bool)
+        keep[:TAIL_VALUES] = keep[-TAIL_VALUES:] = True
+        keep |= counts >= max(5, n / KNOTS)
+        keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
+        if step is None:
+            return cls(distinct[keep], ((above + below) / 2)[keep], None, n)
+        cells = distinct[keep]
+        knots = np.stack([cells - step / 2, cells + step / 2], 1).ravel()
+        heights = np.stack([below[keep], above[keep]], 1).ravel()
+        return cls(knots, heights, step, n)
+
+    def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the part of (0, 1) that each value stands for.
+
+        Args:
+            values: shape (N,), not NaN.
+
+        Returns:
+            Lower and upper ends, shape (N,) each; equal where there is no grid.
+        """
+        half = 0.0 if self.step is None else self.step / 2
+        low = np.interp(values - half, self.knots, self.heights)
+        return low, np.interp(values + half, self.knots, self.heights)
+
+    def invert(self, u: np.ndarray) -> np.ndarray:
+        """Give the value at each probability.
+
+        Args:
+            u: probabilities, shape (N,).
+
+        Returns:
+            Values inside the fitted range, on the grid if there is one, shape (N,).
+        """
+        values = np.interp(u, self.heights, self.knots)
+        if self.step is None:
+            return values
+        first = self.knots[0] + self.step / 2
+        last = self.knots[-1] - self.step / 2
+        return np.clip(first + np.rint((values - first) / self.step) * self.step, first, last)
+
+    def extrapolate(self, z: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Let normal scores beyond those of the outermost rows reach beyond the fitted range.
+
+        The value goes on linearly in the normal score, with the slope between the outermost row and the tenth.
+
+        Args:
+            z: normal scores, shape (N,).
+            values: what `invert` gave for them, shape (N,).
+
+        Returns:
+            Values, shape (N,).
+        """
+        from scipy.special import ndtri
+
+        ends = np.array([0.5, min(9.5, self.rows / 2)]) / self.rows
+        scores = ndtri(ends)
+        inner = self.invert(ends[1:])[0], self.invert(1 - ends[1:])[0]
+        outer = self.knots[0], self.knots[-1]
+        run = scores[1] - scores[0] + 1e-12
+        low = outer[0] + (z - scores[0]) * (inner[0] - outer[0]) / run
+        high = outer[1] + (z + scores[0]) * (outer[1] - inner[1]) / run
+        values = np.where(z < scores[0], low, values)
+        values = np.where(z > -scores[0], high, values)
+        return values if self.step is None else np.rint(values / self.step) * self.step
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what is not an array."""
+        return {"step": self.step, "rows": self.rows}

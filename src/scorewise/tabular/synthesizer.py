@@ -1,0 +1,437 @@
+"""Synthesizer: fit a table, sample synthetic rows, save and load the model."""
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from scorewise.network import Group, Layout, Moments, TableDenoiser, width_for
+from scorewise.sample import heun
+from scorewise.schedule import LevelDensity, karras_levels
+from scorewise.tabular import store
+from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.schema import Schema
+from scorewise.tabular.store import ModelError
+from scorewise.tabular.table import kind_of, like, to_arrow
+from scorewise.train import State, train
+
+LOWEST, HIGHEST = 0.002, 20.0
+DEPTH = 3
+BATCH_ROWS = 512
+CHUNK_ROWS = 1_024
+SAMPLER_STEPS = 20
+TRACE_POINTS = 200
+CHECKPOINT_SECONDS = 60.0
+
+
+class Progress(NamedTuple):
+    """How far a fit or a sampling is.
+
+    Attributes:
+        done: units done.
+        total: units in all, as far as is known now.
+        unit: "steps" or "rows".
+        rate: units per second.
+        loss: running mean of the loss in nats per column; None while sampling.
+        message: what to tell the user, or "".
+    """
+
+    done: int
+    total: int
+    unit: str
+    rate: float
+    loss: float | None
+    message: str
+
+
+def training_steps(rows: int, columns: int) -> int:
+    """Length of the training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
+
+    Args:
+        rows: rows of the table.
+        columns: learnable columns.
+
+    Returns:
+        Number of steps.
+    """
+    passes = 330 * (27_000 / max(rows, 1)) ** 0.75
+    return int(np.clip(passes * rows / BATCH_ROWS, 2_000, 40_000))
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn "auto" into the fastest device there is: CUDA, then MPS, then the CPU.
+
+    Args:
+        device: "auto" or the name of a torch device.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: if there is no such device.
+    """
+    if device == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(name)
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device must be auto, cpu, cuda, mps or another device of torch that is here, however: {device=}: "
+            f"{reason}. Use auto."
+        ) from error
+    return chosen
+
+
+def prefers_bf16(device: torch.device) -> bool:
+    """Whether matrix products in bfloat16 are faster than in float32: GPUs that support it, CPUs with AMX.
+
+    NOTE: AVX-512-BF16 without AMX does not qualify: it was measured at half the speed of float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+
+
+class Synthesizer(BaseEstimator):  # type: ignore[misc]
+    """Learn a table by denoising and sample synthetic rows; nothing needs tuning.
+
+    Args:
+        seed: seed of the fit; same seed, same machine, same model.
+        target: the column that is to be predicted, if any; it is never taken for an identifier.
+        schema: what the table is, or an edited `Schema.to_json()`; inferred if None.
+        time_limit: longest time of training in minutes; None for as long as `training_steps` says. With a limit the
+            result depends on the speed of the machine.
+        device: "auto", "cpu", "cuda", "mps", ...
+        clip: whether sampled numbers stay in the range of the table.
+        protect_extremes: whether extreme values that fewer than five rows reach are hidden.
+        checkpoint: folder in which an interrupted fit keeps its state, to go on from when `fit` is called again with
+            the same table and parameters; removed when the fit is done. None for no checkpoints.
+
+    Attributes:
+        schema_: the schema.
+        codec_: the codec.
+        network_: the trained denoiser.
+        trace_: training curve, lists under "step", "loss", "numbers", "categories" (nats per column), "seconds".
+
+    Examples:
+        >>> import pandas as pd
+        >>> ages = [20, 31, 42, 20, 31, 55, 31, 42] * 30
+        >>> table = pd.DataFrame({"age": ages, "member": [a > 30 for a in ages]})
+        >>> fake = Synthesizer(seed=0, time_limit=0.01).fit(table).sample(5, seed=1)
+        >>> fake.shape, list(fake.dtypes) == list(table.dtypes)
+        ((5, 2), True)
+    """
+
+    schema_: Schema
+    codec_: Codec
+    network_: TableDenoiser
+    trace_: dict[str, list[float]]
+    kind_: str
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        target: str | None = None,
+        schema: Schema | Mapping[str, Any] | None = None,
+        time_limit: float | None = None,
+        device: str = "auto",
+        clip: bool = True,
+        protect_extremes: bool = False,
+        checkpoint: str | Path | None = None,
+    ) -> None:
+        self.seed = seed
+        self.target = target
+        self.schema = schema
+        self.time_limit = time_limit
+        self.device = device
+        self.clip = clip
+        self.protect_extremes = protect_extremes
+        self.checkpoint = checkpoint
+
+    def fit(self, frame: Any) -> Self:
+        """Fit to a table.
+
+        Args:
+            frame: the table (pandas, polars or pyarrow); it is not changed.
+
+        Returns:
+            Itself.
+
+        Raises:
+            TableError: if the table cannot be used; nothing has been trained then.
+            ValueError: if a parameter is out of its range.
+            DivergedError: if the loss is not finite.
+            ModelError: if `checkpoint` holds the state of another table or of other parameters.
+        """
+        for _ in self.fit_steps(frame):
+            pass
+        return self
+
+    def fit_steps(self, frame: Any) -> Iterator[Progress]:
+        """Fit to a table, as a generator: the caller may show progress, and may stop between two items.
+
+        Stopping (closing the generator, or an exception such as Ctrl-C) writes the checkpoint, if one was asked for.
+
+        Args:
+            frame: the table (pandas, polars or pyarrow).
+
+        Yields:
+            Progress, after each step.
+
+        Raises:
+            TableError: if the table cannot be used.
+            ValueError: if a parameter is out of its range.
+            DivergedError: if the loss is not finite.
+            ModelError: if `checkpoint` holds the state of another table or of other parameters.
+        """
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise ValueError(f"time_limit must be more than 0 minutes, however: time_limit={self.time_limit}.")
+        device = choose_device(self.device)
+        table = to_arrow(frame)
+        schema = self.schema
+        if not isinstance(schema, Schema):
+            schema = Schema.infer(table, self.target, overrides=schema)
+        codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
+        rows = codec.compact(table)
+        network = _network(codec.layout, codec.moments(rows), self.seed).to(device)
+        state = State(network, LevelDensity(LOWEST, HIGHEST))
+        trace: dict[str, list[float]] = {key: [] for key in ("step", "loss", "numbers", "categories", "seconds")}
+        columns = len(schema.numbers) + len(schema.categories)
+        total = training_steps(table.num_rows, columns)
+        fingerprint = self._fingerprint(rows, total)
+        spent = self._resume(state, trace, fingerprint)
+        start = time.monotonic() - spent
+        resident = Compact(*(part.to(device) for part in rows))
+        size = min(BATCH_ROWS, table.num_rows)
+
+        def batch(step: int, generator: torch.Generator) -> Tensor:
+            chosen = _batch_rows(step, size, table.num_rows, self.seed).to(device)
+            return codec.expand(Compact(*(part[chosen] for part in resident)), generator)
+
+        def done(step: int) -> float:
+            share = step / total
+            if self.time_limit is None:
+                return share
+            return max(share, (time.monotonic() - start) / (60 * self.time_limit))
+
+        first, since, saved = state.step, time.monotonic(), time.monotonic()
+        mean = np.zeros(3)
+        interval = max(1, total // TRACE_POINTS)
+        finished = False
+        try:
+            for step in train(state, batch, size, done, self.seed, prefers_bf16(device)):
+                losses = np.array([step.loss, step.numbers, step.categories]) / columns
+                mean += (losses - mean) / min(step.step - first, 50)
+                now = time.monotonic()
+                if step.step % interval == 0:
+                    for key, value in zip(trace, (step.step, *mean.tolist(), now - start), strict=True):
+                        trace[key].append(value)
+                if self.checkpoint is not None and now - saved > CHECKPOINT_SECONDS:
+                    self._save_checkpoint(state, trace, fingerprint, now - start)
+                    saved = now
+                rate = (step.step - first) / max(now - since, 1e-9)
+                share = done(step.step)
+                expected = total if self.time_limit is None else min(total, int(step.step / max(share, 1e-9)))
+                yield Progress(step.step, max(expected, step.step), "steps", rate, float(mean[0]), "")
+            finished = True
+        finally:
+            if not finished and self.checkpoint is not None and state.step > 0:
+                self._save_checkpoint(state, trace, fingerprint, time.monotonic() - start)
+        state.finish()
+        self.schema_, self.codec_, self.trace_ = schema, codec, trace
+        self.network_ = network.eval()
+        self.kind_ = kind_of(frame)
+        if self.checkpoint is not None:
+            store.remove(self.checkpoint)
+
+    def sample(self, n: int, *, seed: int = 0) -> Any:
+        """Sample synthetic rows.
+
+        The first rows of a larger sample are the rows of a smaller one with the same seed.
+
+        Args:
+            n: number of rows.
+            seed: seed of the sample.
+
+        Returns:
+            The table, of the kind of frame that the model was fitted to.
+
+        Raises:
+            ValueError: if n is less than 1.
+            sklearn.exceptions.NotFittedError: if there is no model yet.
+        """
+        steps = self.sample_steps(n, seed=seed)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return like(stop.value, self.kind_)
+
+    def sample_steps(self, n: int, *, seed: int = 0) -> Generator[Progress, None, pa.Table]:
+        """Sample synthetic rows, as a generator that returns the table.
+
+        Rows are made in chunks of `CHUNK_ROWS`, each with a generator of its own seeded by `(seed, chunk)`, which
+        bounds the memory and makes a row depend on the seed and its position alone.
+
+        Args:
+            n: number of rows.
+            seed: seed of the sample.
+
+        Yields:
+            Progress, after each chunk.
+
+        Returns:
+            The table.
+
+        Raises:
+            ValueError: if n is less than 1.
+            sklearn.exceptions.NotFittedError: if there is no model yet.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self)
+        if n < 1:
+            raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
+        device = next(self.network_.parameters()).device
+        levels = karras_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
+        rows: list[np.ndarray] = []
+        since = time.monotonic()
+        for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
+            generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
+            x = HIGHEST * torch.randn(CHUNK_ROWS, self.codec_.layout.width, generator=generator).to(device)
+            with torch.inference_mode():
+                for state in heun(self.network_, x, levels):
+                    x = state.x
+            rows.append(x[: n - first].float().cpu().numpy())
+            made = min(n, first + CHUNK_ROWS)
+            yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
+        return self.codec_.decode(np.concatenate(rows), seed)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a folder of safetensors and JSON; the folder holds no row of the table.
+
+        Args:
+            path: the folder; a model that is there is replaced, and stays whole if writing fails.
+
+        Raises:
+            FileExistsError: if the path is something else than a model.
+            OSError: if it cannot be written.
+            sklearn.exceptions.NotFittedError: if there is no model yet.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self)
+        layout = self.codec_.layout
+        facts = {
+            "kind": "synthesizer",
+            "versions": {name: version(name) for name in ("scorewise", "torch", "numpy", "pyarrow")},
+            "settings": self._settings(),
+            "frame": self.kind_,
+            "layout": {"numbers": layout.numbers, "groups": [list(group) for group in layout.groups]},
+            "network": {"width": self.network_.inlet.out_features, "depth": len(self.network_.blocks)},
+            "codec": self.codec_.to_json(),
+            "trace": self.trace_,
+        }
+        tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
+        tensors |= {f"codec.{name}": tensor for name, tensor in self.codec_.arrays().items()}
+        store.write(path, facts, tensors)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
+        """Read a model that `save` wrote; no code is run from it.
+
+        Args:
+            path: the folder.
+            device: where to put the network.
+
+        Returns:
+            The fitted synthesizer.
+
+        Raises:
+            ModelError: if it is no such folder, is damaged or of another version.
+        """
+        facts, tensors = store.read(path)
+        if facts.get("kind") != "synthesizer":
+            raise ModelError(
+                f"{path} must be a saved synthesizer, however: it is a {facts.get('kind')}. "
+                "A checkpoint is resumed by fitting again, not loaded."
+            )
+        arrays = {k.removeprefix("codec."): v for k, v in tensors.items() if k.startswith("codec.")}
+        weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        try:
+            codec = Codec.from_parts(facts["codec"], arrays)
+            said = facts["layout"]
+            layout = Layout(said["numbers"], tuple(Group(*group) for group in said["groups"]))
+            if layout != codec.layout:
+                raise ValueError(f"the layouts of network and codec differ: {layout} and {codec.layout}")
+            n = layout.numbers
+            blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots))
+            network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
+            network.load_state_dict(weights)
+            synthesizer = cls(**facts["settings"], device=device)
+            synthesizer.trace_, synthesizer.kind_ = facts["trace"], facts["frame"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{path} must be a whole model, however: {type(error).__name__}: {error}. Fit the model again."
+            ) from error
+        synthesizer.codec_, synthesizer.schema_ = codec, codec.schema
+        synthesizer.network_ = network.to(choose_device(device)).eval()
+        return synthesizer
+
+    def _settings(self) -> dict[str, Any]:
+        schema = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema
+        return {
+            "seed": self.seed,
+            "target": self.target,
+            "schema": schema,
+            "time_limit": self.time_limit,
+            "clip": self.clip,
+            "protect_extremes": self.protect_extremes,
+        }
+
+    def _fingerprint(self, rows: Compact, steps: int) -> str:
+        digest = hashlib.sha256(repr((self._settings(), steps)).encode())
+        for part in rows:
+            digest.update(part.numpy().tobytes())
+        return digest.hexdigest()
+
+    def _resume(self, state: State, trace: dict[str, list[float]], fingerprint: str) -> float:
+        if self.checkpoint is None or not Path(self.checkpoint).exists():
+            return 0.0
+        facts, tensors = store.read(self.checkpoint)
+        if facts.get("kind") != "checkpoint" or facts.get("fingerprint") != fingerprint:
+            raise ModelError(
+                f"The checkpoint {self.checkpoint} must be of this table and these parameters, however: it is of others. "
+                "Remove it, or name another."
+            )
+        state.restore(tensors)
+        trace.update(facts["trace"])
+        return float(facts["seconds"])
+
+    def _save_checkpoint(self, state: State, trace: Mapping[str, Any], fingerprint: str, seconds: float) -> None:
+        facts = {"kind": "checkpoint", "fingerprint": fingerprint, "trace": dict(trace), "seconds": seconds}
+        store.write(str(self.checkpoint), facts, state.tensors())
+
+
+def _network(layout: Layout, moments: Moments, seed: int) -> TableDenoiser:
+    return TableDenoiser(layout, moments, width_for(layout), DEPTH, torch.Generator().manual_seed(seed))
+
+
+def _batch_rows(step: int, size: int, rows: int, seed: int) -> Tensor:
+    """Rows of the batch of a step: a fresh permutation for each pass over the table."""
+    per_pass = max(1, rows // size)
+    order = np.random.default_rng([seed, step // per_pass]).permutation(rows)
+    start = (step % per_pass) * size
+    return torch.from_numpy(order[start : start + size])
