@@ -129,10 +129,12 @@ class Dense(Covariance):
         self._factor = torch.linalg.cholesky(matrix)
 
     def __matmul__(self, v: Tensor) -> Tensor:
-        return (self.matrix @ v.unsqueeze(-1)).squeeze(-1)
+        applied: Tensor = self.matrix @ v.unsqueeze(-1)
+        return applied.squeeze(-1)
 
     def whiten(self, v: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self._factor, v.unsqueeze(-1), upper=False).squeeze(-1)
+        solved: Tensor = torch.linalg.solve_triangular(self._factor, v.unsqueeze(-1), upper=False).squeeze(-1)
+        return solved
 
     @property
     def diag(self) -> Tensor:
@@ -201,7 +203,7 @@ class Blocks(Covariance):
 
     def split(self, v: Tensor) -> list[Tensor]:
         """Cut vectors of shape (B, D) into the events of the parts, each of shape (B, *shape)."""
-        pieces = v.split([math.prod(shape) for shape in self.shapes], dim=1)
+        pieces = torch.split(v, [math.prod(shape) for shape in self.shapes], dim=1)
         return [piece.reshape(len(v), *shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
     def __matmul__(self, v: Tensor) -> Tensor:

@@ -19,11 +19,11 @@ class Group(NamedTuple):
     """Categories that stand side by side with the same number of slots.
 
     Attributes:
-        count: number of categories, M.
+        members: number of categories, M.
         slots: one-hot coordinates of each, K; a category with fewer levels leaves the last ones empty.
     """
 
-    count: int
+    members: int
     slots: int
 
 
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
     @property
     def slots(self) -> int:
         """One-hot coordinates of all the categories together."""
-        return sum(group.count * group.slots for group in self.groups)
+        return sum(group.members * group.slots for group in self.groups)
 
     @property
     def width(self) -> int:
@@ -75,7 +75,8 @@ class Residual(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.down(nn.functional.silu(self.up(self.norm(h))))
+        changed: Tensor = self.down(nn.functional.silu(self.up(self.norm(h))))
+        return h + changed
 
 
 class TableDenoiser(nn.Module):
@@ -146,12 +147,16 @@ class TableDenoiser(nn.Module):
             nn.init.zeros_(block.down.weight)  # type: ignore[arg-type, union-attr]
         nn.init.zeros_(self.outlet.weight)
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The weights between hidden layers."""
+        return [p for p in self.blocks.parameters() if p.ndim == 2]
+
     def log_posteriors(self, logits: Tensor) -> list[Tensor]:
         """Normalise logits of all slots, shape (B, slots), to log-probabilities (B, M, K), one tensor per group."""
-        sizes = [group.count * group.slots for group in self.layout.groups]
-        pieces = logits.split(sizes, dim=1) if sizes else ()
+        sizes = [group.members * group.slots for group in self.layout.groups]
+        pieces = torch.split(logits, sizes, dim=1) if sizes else ()
         return [
-            piece.reshape(-1, group.count, group.slots).log_softmax(-1)
+            piece.reshape(-1, group.members, group.slots).log_softmax(-1)
             for piece, group in zip(pieces, self.layout.groups, strict=True)
         ]
 
@@ -172,7 +177,7 @@ class TableDenoiser(nn.Module):
         centred = self.variance / (self.variance + s2) * numbers + cov.variance.sqrt() * out[:, :n]
         log_p = self.log_posteriors(base + out[:, n:])
         mean = torch.cat([self.mean + centred @ self.basis.mT, *(p.exp().flatten(1) for p in log_p)], 1)
-        shapes: Sequence[tuple[int, ...]] = [(n,), *((g.count, g.slots) for g in self.layout.groups)]
+        shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
         return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes))
 
 

@@ -56,7 +56,8 @@ def exact(rows: Tensor) -> Denoiser:
         rows: shape (N, D).
 
     Returns:
-        The denoiser; its covariances have `1e-12 * sigma_t^2` on the diagonal added, to stay invertible.
+        The denoiser; its covariances have `sigma_t^2` times the resolution of the dtype (1e-12 in float64, 1e-5 in
+        float32) added to the diagonal, to stay invertible.
     """
     noise = GaussianNoise()
 
@@ -64,7 +65,8 @@ def exact(rows: Tensor) -> Denoiser:
         w = noise.log_prob(x_t[:, None], rows, sigma_t[:, None]).softmax(1)
         mean = w @ rows
         centred = rows - mean[:, None]
-        jitter = 1e-12 * sigma_t.square()[:, None, None] * torch.eye(rows.shape[1], dtype=rows.dtype)
+        ridge = 1e-12 if rows.dtype == torch.float64 else 1e-5
+        jitter = ridge * sigma_t.square()[:, None, None] * torch.eye(rows.shape[1], dtype=rows.dtype)
         return Posterior(mean, Dense(torch.einsum("bn,bni,bnj->bij", w, centred, centred) + jitter))
 
     return denoise

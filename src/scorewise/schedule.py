@@ -78,25 +78,21 @@ class LevelDensity:
         self.seen = self.seen + count
 
 
-def karras_levels(low: float, high: float, steps: int, rho: float = 7.0) -> Tensor:
-    """Decreasing levels of a sampler, `(high^(1/rho) + i/(steps-1) (low^(1/rho) - high^(1/rho)))^rho`, then 0.
+def log_levels(low: float, high: float, steps: int) -> Tensor:
+    """Decreasing levels of a sampler, even in `log sigma`, then 0.
 
     Args:
         low: last positive level.
         high: first level.
         steps: number of positive levels, at least 2.
-        rho: curvature; 7 is EDM's.
 
     Returns:
         Levels, shape (steps + 1,), the last one 0.
 
     Raises:
         ValueError: if fewer than 2 steps are asked for.
-
-    Reference: Karras et al., "Elucidating the design space of diffusion-based generative models", 2022, eq. 5.
     """
     if steps < 2:
         raise ValueError(f"steps must be at least 2, however: {steps=}.")
-    ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
-    levels = (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+    levels = torch.linspace(math.log(high), math.log(low), steps, dtype=torch.float64).exp()
     return torch.cat([levels, torch.zeros(1, dtype=torch.float64)])

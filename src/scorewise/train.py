@@ -1,7 +1,7 @@
 """Training: one loss, and a generator that yields one Step at a time."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from scorewise.covariance import Blocks, Simplex
 from scorewise.noise import GaussianNoise
+from scorewise.orthogonal import Muon
 from scorewise.posterior import Posterior
 from scorewise.schedule import LevelDensity
 
@@ -92,32 +93,61 @@ class State:
     Args:
         network: the network to train, in place.
         density: density of noise levels, updated in place.
+        hidden: the network's matrices between hidden layers, moved by Muon; all else is moved by AdamW.
         learning_rate: peak learning rate of AdamW.
+        hidden_rate: peak learning rate of Muon, in the scale of AdamW's.
         average: decay of the exponential moving average of the parameters per step.
     """
 
     def __init__(
-        self, network: nn.Module, density: LevelDensity, learning_rate: float = 2e-3, average: float = 0.999
+        self,
+        network: nn.Module,
+        density: LevelDensity,
+        hidden: Sequence[nn.Parameter] = (),
+        learning_rate: float = 2e-3,
+        hidden_rate: float = 5e-3,
+        average: float = 0.999,
     ) -> None:
         self.network = network
         self.density = density
-        self.learning_rate = learning_rate
         self.average = average
         self.step = 0
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.averaged = [p.detach().clone() for p in self.parameters]
+        inner = {id(p) for p in hidden}
+        others = [p for p in self.parameters if id(p) not in inner]
         fused = self.parameters[0].device.type in {"cpu", "cuda"}
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused
-        )
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
+        ]
+        if hidden:
+            self.optimizers.append(Muon(hidden, hidden_rate))
+        self.peaks = [float(optimizer.param_groups[0]["lr"]) for optimizer in self.optimizers]
+
+    def advance(self, share: float) -> None:
+        """Take one step along the gradients that are there.
+
+        Args:
+            share: part of the training that is done, between 0 and 1; sets the learning rate (warm-up, then cosine).
+        """
+        factor = min(1.0, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * factor
+            optimizer.step()
+        self.step += 1
+        with torch.no_grad():
+            keep = min(self.average, self.step / (self.step + 9))
+            torch._foreach_lerp_(self.averaged, list[Tensor](self.parameters), 1 - keep)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state by name, detached, to be written to a file."""
         named = {"step": torch.tensor(self.step), "mean_loss": self.density.mean_loss, "seen": self.density.seen}
         for i, (p, a) in enumerate(zip(self.parameters, self.averaged, strict=True)):
             named[f"parameter.{i}"], named[f"average.{i}"] = p.detach(), a
-            for key, value in self.optimizer.state.get(p, {}).items():
-                named[f"optimizer.{i}.{key}"] = value
+            for optimizer in self.optimizers:
+                for key, value in optimizer.state.get(p, {}).items():
+                    named[f"optimizer.{i}.{key}"] = value
         return named
 
     def restore(self, named: dict[str, Tensor]) -> None:
@@ -140,9 +170,9 @@ class State:
                 mine.data.copy_(named[key])
             prefix = f"optimizer.{i}."
             moments = {k.removeprefix(prefix): v.to(p.device) for k, v in named.items() if k.startswith(prefix)}
+            owner = next(o for o in self.optimizers if any(p is q for q in o.param_groups[0]["params"]))
             if moments:
-                moments["step"] = moments["step"].float()
-                self.optimizer.state[p] = moments
+                owner.state[p] = moments
         self.density.mean_loss, self.density.seen = named["mean_loss"].clone(), named["seen"].clone()
         self.step = int(named["step"])
 
@@ -193,8 +223,10 @@ def train(
         losses = loss(posterior, x)
         w = weight.to(device)
         numbers, categories = (losses.numbers * w).mean(), (losses.categories * w).mean()
-        state.optimizer.zero_grad()
+        for p in state.parameters:
+            p.grad = None
         (numbers + categories).backward()  # type: ignore[no-untyped-call]
+        numbers, categories = numbers.detach(), categories.detach()
         norm = nn.utils.clip_grad_norm_(state.parameters, 5.0)
         total = float(numbers + categories)
         if not math.isfinite(total) or not math.isfinite(float(norm)):
@@ -202,13 +234,6 @@ def train(
                 f"the loss and its gradient must be finite, however: loss={total:g}, norm={float(norm):g} at step "
                 f"{state.step + 1}. The parameters of the step before are kept; look for extreme values in the table."
             )
-        for group in state.optimizer.param_groups:
-            warm = min(1.0, (state.step + 1) / 200)
-            group["lr"] = state.learning_rate * warm * (0.5 * (1 + math.cos(math.pi * done)) + 0.01)
-        state.optimizer.step()
-        state.step += 1
-        with torch.no_grad():
-            keep = min(state.average, state.step / (state.step + 9))
-            torch._foreach_lerp_(state.averaged, state.parameters, 1 - keep)
+        state.advance(done)
         state.density.observe(sigma_t, (losses.numbers + losses.categories).detach().cpu())
         yield Step(state.step, total, float(numbers), float(categories))

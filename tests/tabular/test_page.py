@@ -141,9 +141,9 @@ def level_of(topic: str, measured: Report) -> str:
 # The verdict
 
 
-@pytest.mark.parametrize("key, topic", [("shapes", "Columns one by one"), ("trends", "Columns together")])
+@pytest.mark.parametrize(("key", "topic"), [("shapes", "Columns one by one"), ("trends", "Columns together")])
 @pytest.mark.parametrize(
-    "value, se, floor, level",
+    ("value", "se", "floor", "level"),
     [
         (0.0149, 0.0, 0.01, "good"),
         (0.0151, 0.0, 0.01, "fair"),
@@ -164,7 +164,7 @@ def test_verdict_of_errors(key: str, topic: str, value: float, se: float, floor:
 
 
 @pytest.mark.parametrize(
-    "synthetic, value, level",
+    ("synthetic", "value", "level"),
     [
         (9000, 0.0149, "good"),
         (9000, 0.0151, "fair"),
@@ -182,7 +182,7 @@ def test_verdict_expects_more_error_of_few_synthetic_rows(synthetic: int, value:
 
 
 @pytest.mark.parametrize(
-    "value, level",
+    ("value", "level"),
     [
         (0.5, "good"),
         (0.549, "good"),
@@ -213,7 +213,7 @@ def test_verdict_says_what_detection_below_guessing_means() -> None:
 
 
 @pytest.mark.parametrize(
-    "value, level",
+    ("value", "level"),
     [(0.71, "good"), (0.6901, "good"), (0.6899, "fair"), (0.6601, "fair"), (0.6599, "poor"), (0.4, "poor")],
 )
 def test_verdict_of_utility_as_auc(value: float, level: str) -> None:
@@ -221,7 +221,7 @@ def test_verdict_of_utility_as_auc(value: float, level: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value, level", [(0.4, "good"), (0.429, "good"), (0.431, "fair"), (0.519, "fair"), (0.521, "poor")]
+    ("value", "level"), [(0.4, "good"), (0.429, "good"), (0.431, "fair"), (0.519, "fair"), (0.521, "poor")]
 )
 def test_verdict_of_utility_as_error(value: float, level: str) -> None:
     measured = report(scores=scores(utility=score(value, 0.0, 0.4, 0.0)), target="age")
@@ -237,7 +237,7 @@ def test_verdict_of_utility_without_anything_to_learn() -> None:
 
 
 @pytest.mark.parametrize(
-    "value, se, level",
+    ("value", "se", "level"),
     [
         (0.509, 0.0, "good"),
         (0.511, 0.0, "fair"),
@@ -254,7 +254,7 @@ def test_verdict_of_closeness_to_the_training_rows(value: float, se: float, leve
 
 
 @pytest.mark.parametrize(
-    "value, floor, level",
+    ("value", "floor", "level"),
     [
         (0.0019, 0.001, "good"),
         (0.0021, 0.001, "fair"),
@@ -291,7 +291,8 @@ def test_verdict_names_what_is_furthest_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "error, floor, level", [(0.0499, 0.0, "good"), (0.0501, 0.0, "fair"), (0.149, 0.05, "good"), (0.151, 0.05, "fair")]
+    ("error", "floor", "level"),
+    [(0.0499, 0.0, "good"), (0.0501, 0.0, "fair"), (0.149, 0.05, "good"), (0.151, 0.05, "fair")],
 )
 def test_verdict_does_not_let_a_mean_hide_a_broken_column_or_pair(error: float, floor: float, level: str) -> None:
     broken = dataclasses.replace(number("debt", error), floor=floor)
@@ -568,7 +569,9 @@ def test_map_shows_the_worst_forty_columns_and_says_so() -> None:
     assert "Shown are" not in Page(render(report())).text
 
 
-@pytest.mark.parametrize("error, floor, small", [(0.0149, 0.01, True), (0.0151, 0.01, False), (0.0001, None, False)])
+@pytest.mark.parametrize(
+    ("error", "floor", "small"), [(0.0149, 0.01, True), (0.0151, 0.01, False), (0.0001, None, False)]
+)
 def test_map_makes_small_what_is_at_its_floor(error: float, floor: float | None, small: bool) -> None:
     measured = report(
         columns=(number("a"), number("b")),
@@ -581,7 +584,8 @@ def test_map_makes_small_what_is_at_its_floor(error: float, floor: float | None,
 
 
 @pytest.mark.parametrize(
-    "error, step", [(0.0, "q0"), (0.0049, "q0"), (0.005, "q1"), (0.03, "q3"), (0.159, "q5"), (0.16, "q6"), (1.0, "q6")]
+    ("error", "step"),
+    [(0.0, "q0"), (0.0049, "q0"), (0.005, "q1"), (0.03, "q3"), (0.159, "q5"), (0.16, "q6"), (1.0, "q6")],
 )
 def test_map_has_the_same_colours_on_every_page(error: float, step: str) -> None:
     measured = report(
@@ -606,7 +610,7 @@ def test_pairs_are_listed_by_excess_over_their_floor_ten_at_most() -> None:
 
 
 @pytest.mark.parametrize(
-    "value, place", [(0.5, 50.0), (0.505, 54.8), (0.495, 45.2), (0.9, 88.4), (0.0, 2.0), (1.0, 98.0)]
+    ("value", "place"), [(0.5, 50.0), (0.505, 54.8), (0.495, 45.2), (0.9, 88.4), (0.0, 2.0), (1.0, 98.0)]
 )
 def test_gauge_has_half_in_the_middle_and_room_for_the_value(value: float, place: float) -> None:
     page = Page(render(report(scores=scores(closer_to_train=score(value, 0.0, 0.5, 0.0)))))

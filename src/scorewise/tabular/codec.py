@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from torch import Tensor
 
 from scorewise.network import ABSENT, Group, Layout, Moments
@@ -127,7 +127,7 @@ class Codec:
         first = 0
         for size in self.sizes:
             if groups and size <= 1.35 * first + 1:
-                groups[-1] = Group(groups[-1].count + 1, size)
+                groups[-1] = Group(groups[-1].members + 1, size)
             else:
                 groups.append(Group(1, size))
                 first = size
@@ -135,8 +135,8 @@ class Codec:
         offsets: list[int] = []
         start = len(self._scored)
         for group in groups:
-            offsets += [start + i * group.slots for i in range(group.count)]
-            start += group.count * group.slots
+            offsets += [start + i * group.slots for i in range(group.members)]
+            start += group.members * group.slots
         self.offsets = torch.tensor(offsets, dtype=torch.int64)
 
     @classmethod

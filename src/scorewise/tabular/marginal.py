@@ -110,12 +110,13 @@ class Marginal:
         Returns:
             Values inside the fitted range, on the grid if there is one, shape (N,).
         """
-        values = np.interp(u, self.heights, self.knots)
+        values: np.ndarray = np.interp(u, self.heights, self.knots)
         if self.step is None:
             return values
         first = self.knots[0] + self.step / 2
         last = self.knots[-1] - self.step / 2
-        return np.clip(first + np.rint((values - first) / self.step) * self.step, first, last)
+        snapped: np.ndarray = np.clip(first + np.rint((values - first) / self.step) * self.step, first, last)
+        return snapped
 
     def extrapolate(self, z: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Let normal scores beyond those of the outermost rows reach beyond the fitted range.

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -14,20 +14,20 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from scorewise.network import Group, Layout, Moments, TableDenoiser, width_for
-from scorewise.sample import heun
-from scorewise.schedule import LevelDensity, karras_levels
+from scorewise.sample import multistep
+from scorewise.schedule import LevelDensity, log_levels
 from scorewise.tabular import store
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
-from scorewise.tabular.table import kind_of, like, to_arrow
+from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
 from scorewise.train import State, train
 
 LOWEST, HIGHEST = 0.002, 20.0
 DEPTH = 3
 BATCH_ROWS = 512
 CHUNK_ROWS = 1_024
-SAMPLER_STEPS = 20
+SAMPLER_STEPS = 30
 TRACE_POINTS = 200
 CHECKPOINT_SECONDS = 60.0
 
@@ -99,7 +99,7 @@ def prefers_bf16(device: torch.device) -> bool:
     NOTE: AVX-512-BF16 without AMX does not qualify: it was measured at half the speed of float32.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
 
 
@@ -137,7 +137,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     codec_: Codec
     network_: TableDenoiser
     trace_: dict[str, list[float]]
-    kind_: str
+    kind_: FrameKind
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             pass
         return self
 
-    def fit_steps(self, frame: Any) -> Iterator[Progress]:
+    def fit_steps(self, frame: Any) -> Generator[Progress, None, None]:
         """Fit to a table, as a generator: the caller may show progress, and may stop between two items.
 
         Stopping (closing the generator, or an exception such as Ctrl-C) writes the checkpoint, if one was asked for.
@@ -206,7 +206,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
         rows = codec.compact(table)
         network = _network(codec.layout, codec.moments(rows), self.seed).to(device)
-        state = State(network, LevelDensity(LOWEST, HIGHEST))
+        state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices())
         trace: dict[str, list[float]] = {key: [] for key in ("step", "loss", "numbers", "categories", "seconds")}
         columns = len(schema.numbers) + len(schema.categories)
         total = training_steps(table.num_rows, columns)
@@ -305,14 +305,14 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         if n < 1:
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
         device = next(self.network_.parameters()).device
-        levels = karras_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
+        levels = log_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
         rows: list[np.ndarray] = []
         since = time.monotonic()
         for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
             generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
             x = HIGHEST * torch.randn(CHUNK_ROWS, self.codec_.layout.width, generator=generator).to(device)
             with torch.inference_mode():
-                for state in heun(self.network_, x, levels):
+                for state in multistep(self.network_, x, levels):
                     x = state.x
             rows.append(x[: n - first].float().cpu().numpy())
             made = min(n, first + CHUNK_ROWS)
@@ -361,6 +361,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ModelError: if it is no such folder, is damaged or of another version.
+            ValueError: if there is no such device.
         """
         facts, tensors = store.read(path)
         if facts.get("kind") != "synthesizer":
@@ -413,7 +414,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         facts, tensors = store.read(self.checkpoint)
         if facts.get("kind") != "checkpoint" or facts.get("fingerprint") != fingerprint:
             raise ModelError(
-                f"The checkpoint {self.checkpoint} must be of this table and these parameters, however: it is of others. "
+                f"The checkpoint {self.checkpoint} must be of this table and parameters, however: it is of others. "
                 "Remove it, or name another."
             )
         state.restore(tensors)

@@ -1,0 +1,135 @@
+"""Privacy: whether synthetic rows repeat the training rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from scorewise.tabular import jackknife, rows
+from scorewise.tabular.score import Score, UnmeasuredError
+
+if TYPE_CHECKING:
+    from scorewise.tabular.schema import Cells
+
+REFERENCES_AT_MOST = 5_000
+SYNTHETIC_AT_MOST = 10_000
+BLOCKS_AT_MOST = 5
+_CHUNK = 500
+
+
+def closer_to_train(train: Cells, test: Cells, synthetic: Cells, *, seed: int = 0) -> Score:
+    r"""Measure how often the real row nearest to a synthetic row is a training row and not a held-out one.
+
+    .. math:: \Pr(d(z, \text{train}) < d(z, \text{test})) + \tfrac12 \Pr(d(z, \text{train}) = d(z, \text{test}))
+
+    with d the least L1 distance over numbers divided by their range among the training rows (a missing one stands at
+    the mean and is marked) and one-hot levels, so that two different levels are 2 apart. As many training rows as test
+    rows are used: up to 5 disjoint blocks of the training rows in turn, of at most 5,000 rows, and the mean over them.
+    At most 10,000 synthetic rows. A generator that has memorised nothing scores 1/2 exactly, because training and
+    test rows are then exchangeable: that is the floor, and it needs no estimate. The standard error is the spread of
+    the share over twenty disjoint twentieths of the synthetic, training and test rows, divided by the root of twenty;
+    where rows were memorised it is too large.
+
+    Args:
+        train: the rows that the generator was fitted to, with shape (N,).
+        test: other rows of the same source, with shape (M,).
+        synthetic: the synthetic rows, with shape (S,).
+        seed: draws the rows and deals them into twentieths.
+
+    Returns:
+        The share with the floor 1/2; above it, rows were memorised.
+
+    Raises:
+        UnmeasuredError: there are fewer than 20 training, test or synthetic rows.
+    """
+    found = min(rows.count(train), rows.count(test), rows.count(synthetic))
+    if found < jackknife.GROUPS:
+        raise UnmeasuredError(
+            f"Distances to the closest row need 20 training, test and synthetic rows or more, however: N={found}. "
+            "Hold out more rows."
+        )
+    generator = np.random.default_rng(seed)
+    size = min(rows.count(train), rows.count(test), REFERENCES_AT_MOST) // jackknife.GROUPS * jackknife.GROUPS
+    order = generator.permutation(rows.count(train))
+    blocks = order[: min(len(order) // size, BLOCKS_AT_MOST) * size].reshape(-1, size)
+    synthetic = rows.subsample(synthetic, SYNTHETIC_AT_MOST, generator)
+    group = jackknife.groups(rows.count(synthetic), generator)
+    held_out = _Points.of(rows.take(test, generator.permutation(rows.count(test))[:size]), train)
+    points = _Points.of(synthetic, train)
+    far = points.to(held_out)
+    least = far.amin(dim=0)
+    whole = torch.zeros(len(group))
+    parts = torch.zeros(len(group))  # each row against the training and test rows of its own group
+    own = torch.as_tensor(group)[None]
+    for block in blocks:
+        near = points.to(_Points.of(rows.take(train, block), train))
+        whole += _preference(near.amin(dim=0), least) / len(blocks)
+        parts += _preference(near.gather(0, own)[0], far.gather(0, own)[0]) / len(blocks)
+    shares = [float(parts[own[0] == g].mean()) for g in range(jackknife.GROUPS)]
+    return Score(float(whole.mean()), float(np.std(shares, ddof=1) / np.sqrt(len(shares)))).against(Score(0.5, 0.0))
+
+
+def exact_copies(train: Cells, synthetic: Cells) -> Score:
+    r"""Count the synthetic rows that equal a training row in every number and category column.
+
+    The standard error is the binomial one around :math:`(k + 1) / (S + 2)`, so that it is not 0 where no copy is found.
+
+    Args:
+        train: the rows that the generator was fitted to, with shape (N,).
+        synthetic: the synthetic rows, or other real rows for the floor, with shape (S,).
+
+    Returns:
+        The share k / S of copies.
+
+    Raises:
+        UnmeasuredError: there is no column.
+    """
+    known = set(_row_bytes(train))
+    total = rows.count(synthetic)
+    copies = sum(row in known for row in _row_bytes(synthetic))
+    near = (copies + 1) / (total + 2)
+    return Score(copies / total, float(np.sqrt(near * (1 - near) / total)))
+
+
+def _row_bytes(cells: Cells) -> list[bytes]:
+    columns = [np.zeros(rows.count(cells))]
+    columns += [np.where(np.isnan(values), np.nan, values) + 0.0 for values in cells.numbers.values()]  # one NaN, one 0
+    columns += [levels.astype(np.float64) for levels in cells.categories.values()]
+    return [row.tobytes() for row in np.ascontiguousarray(np.column_stack(columns))]
+
+
+class _Points:
+    """Rows as points: (N, d) scaled numbers with marks of missing ones, and (N, k) codes of levels."""
+
+    def __init__(self, numbers: torch.Tensor, levels: torch.Tensor) -> None:
+        self.numbers = numbers
+        self.levels = levels
+
+    @classmethod
+    def of(cls, cells: Cells, train: Cells) -> _Points:
+        columns = [np.zeros(rows.count(cells))]
+        for name, values in cells.numbers.items():
+            present = train.numbers[name][~np.isnan(train.numbers[name])]
+            low, high, mean = (present.min(), present.max(), present.mean()) if len(present) else (0.0, 1.0, 0.0)
+            missing = np.isnan(values)
+            scaled = np.where(missing, mean - low, values - low) / (high - low if high > low else 1.0)
+            columns += [scaled, *([missing.astype(np.float64)] if len(present) < rows.count(train) else [])]
+        levels = [np.zeros(rows.count(cells)), *cells.categories.values()]
+        return cls(*(torch.as_tensor(np.column_stack(part), dtype=torch.float32) for part in (columns, levels)))
+
+    def to(self, others: _Points) -> torch.Tensor:
+        """Least distance of each point to each twentieth of the other points, with shape (20, N)."""
+        least = []
+        for start in range(0, len(self.numbers), _CHUNK):
+            some = slice(start, start + _CHUNK)
+            distance = torch.cdist(self.numbers[some], others.numbers, p=1)
+            distance += 2 * torch.cdist(self.levels[some], others.levels, p=0)
+            least.append(distance.reshape(len(distance), jackknife.GROUPS, -1).amin(dim=2).T)
+        return torch.cat(least, dim=1)
+
+
+def _preference(near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
+    """1 where the training row is nearer, 1/2 at a tie."""
+    return (near < far).float() + 0.5 * (near == far).float()

@@ -1,0 +1,33 @@
+"""Gradient boosting: the layout of its features, and that it repeats itself."""
+
+import numpy as np
+import pytest
+
+from scorewise.tabular import boosting
+from scorewise.tabular.schema import Cells
+
+
+def test_features_are_numbers_and_then_codes_with_missing_as_zero() -> None:
+    cells = Cells({"x": np.array([1.0, np.nan])}, {"c": np.array([-1, 2])})
+    assert np.array_equal(boosting.features(cells), [[1.0, 0.0], [np.nan, 3.0]], equal_nan=True)
+
+
+def test_a_level_is_no_number() -> None:
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 40, 3000).astype(float)
+    odd = codes % 2
+    trees = boosting.fit(codes[:, None], odd, categories=(0,), objective="binary", seed=0, threads=1)
+    assert np.abs(np.asarray(trees.predict(codes[:, None])) - odd).max() < 0.1
+
+
+@pytest.mark.slow  # on a busy machine, threads wait for each other
+def test_the_same_seed_gives_the_same_trees_with_any_number_of_threads() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(500, 3))
+    y = x[:, 0] + generator.normal(size=500)
+    fits = [
+        boosting.fit(x, y, categories=(), objective="regression", seed=0, threads=threads).predict(x)
+        for threads in (1, 1, 2)
+    ]
+    assert np.array_equal(fits[0], fits[1])
+    assert np.array_equal(fits[0], fits[2])

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorewise.tabular.marginal import KNOTS, Marginal, find_atoms
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=300), st.integers(0, 2**31))
+def test_values_on_a_grid_come_back_exactly_from_any_point_of_their_interval(values: list[int], seed: int) -> None:
+    column = np.array(values, dtype=np.float64)
+    marginal = Marginal.fit(column, 1.0)
+    low, high = marginal.interval(column)
+    assert (high > low).all()
+    u = low + (high - low) * np.random.default_rng(seed).uniform(0.001, 0.999, len(column))
+    np.testing.assert_array_equal(marginal.invert(u), column)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=300))
+def test_values_without_a_grid_come_back(values: list[float]) -> None:
+    column = np.array(values)
+    marginal = Marginal.fit(column, None)
+    low, high = marginal.interval(column)
+    np.testing.assert_array_equal(low, high)
+    np.testing.assert_allclose(marginal.invert(low), column, rtol=1e-9, atol=1e-6)
+
+
+def test_the_randomised_transform_is_uniform() -> None:
+    rng = np.random.default_rng(0)
+    column = np.where(rng.random(20_000) < 0.3, 0.0, np.rint(rng.exponential(500, 20_000)))
+    low, high = Marginal.fit(column, 1.0).interval(column)
+    u = np.sort(low + (high - low) * rng.random(20_000))
+    assert np.abs(u - (np.arange(20_000) + 0.5) / 20_000).max() < 1.63 / np.sqrt(20_000)  # Kolmogorov's 1 % bound
+
+
+def test_many_values_need_few_knots_and_keep_the_distribution() -> None:
+    column = np.rint(np.random.default_rng(0).lognormal(10, 2, 100_000))
+    marginal = Marginal.fit(column, 1.0)
+    assert len(marginal.knots) < 6 * KNOTS
+    fresh = marginal.invert(np.random.default_rng(1).random(100_000))
+    grid = np.quantile(column, np.linspace(0.001, 0.999, 999))
+    ours, theirs = np.searchsorted(np.sort(fresh), grid), np.searchsorted(np.sort(column), grid)
+    assert np.abs(ours - theirs).max() / 100_000 < 1.63 * np.sqrt(2 / 100_000)
+    assert fresh.min() >= column.min()
+    assert fresh.max() <= column.max()
+
+
+def test_extrapolation_goes_on_beyond_the_range_and_only_there() -> None:
+    column = np.random.default_rng(0).normal(size=5_000)
+    marginal = Marginal.fit(column, None)
+    z = np.array([-6.0, 0.0, 6.0])
+    values = marginal.invert(np.array([0.0, 0.5, 1.0]))
+    low, middle, high = marginal.extrapolate(z, values)
+    assert low < column.min()
+    assert middle == values[1]
+    assert high > column.max()
+
+
+def test_atoms_are_spikes_not_merely_frequent_values() -> None:
+    rng = np.random.default_rng(0)
+    smooth = np.rint(rng.normal(500, 60, 20_000))
+    assert find_atoms(smooth).size == 0
+    spiked = np.where(rng.random(20_000) < 0.1, 450.0, smooth)
+    np.testing.assert_array_equal(find_atoms(spiked), [450.0])
+
+
+@pytest.mark.parametrize(("values", "atoms"), [([1, 2, 3] * 10, [1, 2, 3]), (list(range(20)), [])])
+def test_a_column_of_few_values_that_recur_consists_of_atoms(values: list[int], atoms: list[int]) -> None:
+    np.testing.assert_array_equal(find_atoms(np.array(values, dtype=np.float64)), atoms)

@@ -1,0 +1,90 @@
+"""Privacy: distances to the closest row, and copies."""
+
+import numpy as np
+import pytest
+
+from scorewise.tabular import rows
+from scorewise.tabular.privacy import closer_to_train, exact_copies
+from scorewise.tabular.schema import Cells
+from scorewise.tabular.score import UnmeasuredError
+
+
+def table(size: int, seed: int) -> Cells:
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=size)
+    gap = np.where(generator.random(size) < 0.2, np.nan, generator.random(size))
+    return Cells({"x": x, "gap": gap}, {"c": generator.integers(-1, 3, size)})
+
+
+def naive_closer(train: Cells, test: Cells, synthetic: Cells) -> float:
+    """The share by loops, with train and test of one size; x and c alone, all present."""
+    scale = np.ptp(train.numbers["x"])
+    total = 0.0
+    for x, c in zip(synthetic.numbers["x"], synthetic.categories["c"], strict=True):
+        near, far = (
+            (np.abs(side.numbers["x"] - x) / scale + 2 * (side.categories["c"] != c)).min() for side in (train, test)
+        )
+        total += 1.0 if near < far else 0.5 if near == far else 0.0
+    return total / len(synthetic.numbers["x"])
+
+
+def test_closer_to_train_equals_its_naive_twin() -> None:
+    generator = np.random.default_rng(0)
+    sides = [
+        Cells({"x": np.round(generator.normal(size=n), 1)}, {"c": generator.integers(0, 3, n)}) for n in (40, 40, 33)
+    ]
+    sides[2].numbers["x"][:15] = sides[0].numbers["x"][:15]
+    assert closer_to_train(*sides).value == pytest.approx(naive_closer(*sides))
+
+
+def test_other_rows_of_the_source_are_as_near_to_train_as_to_test() -> None:
+    scores = [closer_to_train(table(500, seed), table(200, 100 + seed), table(500, 200 + seed)) for seed in range(40)]
+    values = [score.value for score in scores]
+    assert np.mean(values) == pytest.approx(0.5, abs=4 * np.std(values) / np.sqrt(len(values)))
+    assert 0.6 < np.mean([score.se for score in scores]) / np.std(values, ddof=1) < 1.6
+    assert scores[0][2:] == (0.5, 0.0)
+
+
+def test_a_copy_of_train_is_nearer_to_train() -> None:
+    train, test = table(400, 0), table(400, 1)
+    assert closer_to_train(train, test, train).value > 0.95
+    noisy = rows.take(train, np.arange(400))
+    noisy.numbers["x"][:] += 1e-4
+    assert closer_to_train(train, test, noisy).value > 0.95
+    assert closer_to_train(train, test, test).value < 0.05
+
+
+def test_blocks_of_train_have_the_size_of_test() -> None:
+    train, test = table(400, 0), table(200, 1)
+    found = closer_to_train(train, test, train)
+    assert found.value == pytest.approx(0.75, abs=0.05)  # two blocks of 200: the original stands in one of them
+    reverse = closer_to_train(test, train, table(300, 2))
+    assert abs(reverse.value - 0.5) < 0.15
+
+
+def test_the_seed_decides() -> None:
+    sides = table(300, 0), table(100, 1), table(200, 2)
+    assert closer_to_train(*sides) == closer_to_train(*sides)
+    assert closer_to_train(*sides) != closer_to_train(*sides, seed=1)
+
+
+def test_distances_need_held_out_rows() -> None:
+    with pytest.raises(UnmeasuredError, match="20 training, test and synthetic rows or more, however: N=7"):
+        closer_to_train(table(50, 0), table(7, 1), table(50, 2))
+
+
+def test_copies_are_counted_with_missing_cells_and_signed_zeros() -> None:
+    train = Cells({"x": np.array([0.0, np.nan, 3.0])}, {"c": np.array([1, -1, 0])})
+    synthetic = Cells({"x": np.array([-0.0, np.nan, 3.0, 3.0])}, {"c": np.array([1, -1, 1, 0])})
+    assert exact_copies(train, synthetic).value == 0.75
+    assert exact_copies(train, train).value == 1
+    assert exact_copies(Cells({}, {"c": train.categories["c"]}), Cells({}, {"c": np.array([2, 2])})).value == 0
+
+
+def test_the_error_of_copies_is_binomial_and_never_zero() -> None:
+    train = Cells({"x": np.arange(100.0)}, {})
+    half = Cells({"x": np.arange(50.0, 150.0)}, {})
+    assert exact_copies(train, half).se == pytest.approx(0.05, rel=0.01)
+    none = exact_copies(train, Cells({"x": -np.arange(1.0, 101.0)}, {}))
+    assert none.value == 0
+    assert none.se == pytest.approx(0.01, rel=0.02)

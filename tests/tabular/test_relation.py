@@ -1,0 +1,46 @@
+import numpy as np
+
+from scorewise.tabular.relation import find_equalities, find_functions
+
+
+def _columns() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 12, 3_000)
+    return {"coarse": fine // 3, "fine": fine, "code": (fine * 5) % 12, "other": rng.integers(0, 4, 3_000)}
+
+
+def test_functions_are_found_and_their_tables_hold_in_every_row() -> None:
+    columns = _columns()
+    found = find_functions(columns, {"coarse": 4, "fine": 12, "code": 12, "other": 4})
+    assert {(f.child, f.parent) for f in found} == {("code", "fine"), ("coarse", "fine")}
+    for function in found:
+        assert (function.table[columns[function.parent]] == columns[function.child]).all()
+
+
+def test_one_row_against_it_and_it_is_no_function() -> None:
+    columns = _columns()
+    columns["coarse"][17] = (columns["coarse"][17] + 1) % 4
+    found = find_functions({k: columns[k] for k in ("coarse", "fine")}, {"coarse": 4, "fine": 12})
+    assert found == []
+
+
+def test_few_rows_a_level_are_no_evidence() -> None:
+    parent = np.arange(100) % 20
+    assert find_functions({"child": parent // 10, "parent": parent}, {"child": 2, "parent": 20}) == []
+
+
+def test_equalities_are_found_for_the_later_column() -> None:
+    rng = np.random.default_rng(0)
+    bill, other = rng.normal(size=5_000), rng.normal(size=5_000)
+    paid = np.where(rng.random(5_000) < 0.2, bill, rng.normal(size=5_000))
+    free = {name: np.ones(5_000, dtype=bool) for name in ("bill", "other", "paid")}
+    assert find_equalities({"bill": bill, "other": other, "paid": paid}, free) == {"paid": ["bill"]}
+
+
+def test_rows_that_need_no_explanation_do_not_make_an_equality() -> None:
+    zeros = np.zeros(5_000)
+    free = {"a": np.zeros(5_000, dtype=bool), "b": np.zeros(5_000, dtype=bool)}
+    assert find_equalities({"a": zeros, "b": zeros}, free) == {}
+    missing = np.full(5_000, np.nan)
+    free = {"a": np.ones(5_000, dtype=bool), "b": np.ones(5_000, dtype=bool)}
+    assert find_equalities({"a": missing, "b": missing}, free) == {}

@@ -1,0 +1,102 @@
+"""Training on data whose best denoiser is known."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from scorewise.covariance import Blocks, Diagonal, Simplex
+from scorewise.network import Group, Layout, Moments, TableDenoiser
+from scorewise.noise import GaussianNoise
+from scorewise.posterior import Posterior, exact
+from scorewise.schedule import LevelDensity
+from scorewise.train import DivergedError, State, Step, loss, train
+
+LAYOUT = Layout(1, (Group(1, 2),))
+
+
+def _rows(size: int, generator: torch.Generator) -> Tensor:
+    """A category and a number that is -1 or 1 with it, give or take 0.3."""
+    code = (torch.rand(size, generator=generator) < 0.5).long()
+    number = 2 * code - 1 + 0.3 * torch.randn(size, generator=generator)
+    return torch.cat([number[:, None], torch.nn.functional.one_hot(code, 2).float()], 1)
+
+
+def _state() -> State:
+    moments = Moments(torch.zeros(1), torch.full((1, 1), 1.09), torch.full((2,), 0.5).log())
+    network = TableDenoiser(LAYOUT, moments, 32, 1, torch.Generator().manual_seed(0))
+    return State(network, LevelDensity(0.01, 10), network.hidden_matrices())
+
+
+def _train(state: State, stop: int, total: int = 300) -> list[Step]:
+    steps = []
+    for step in train(state, lambda _, generator: _rows(64, generator), 64, lambda done: done / total, seed=0):
+        steps.append(step)
+        if step.step == stop:
+            break
+    return steps
+
+
+def test_loss_is_the_negative_log_likelihood() -> None:
+    generator = torch.Generator().manual_seed(0)
+    variance = torch.rand(3, 2, generator=generator, dtype=torch.float64) + 0.1
+    log_p = torch.randn(3, 1, 4, generator=generator, dtype=torch.float64).log_softmax(-1)
+    mean = torch.cat([torch.zeros(3, 2), log_p.exp()[:, 0]], 1)
+    number = torch.randn(3, 2, generator=generator, dtype=torch.float64)
+    y = torch.cat([number, torch.eye(4, dtype=torch.float64)[:3]], 1)
+    found = loss(Posterior(mean, Blocks([Diagonal(variance), Simplex(log_p)], [(2,), (1, 4)])), y)
+    normal = -torch.distributions.Normal(0.0, variance.sqrt()).log_prob(number).sum(1)
+    constant = torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64))
+    torch.testing.assert_close(found.numbers + found.logdet + constant, normal)
+    torch.testing.assert_close(found.categories, -log_p[torch.arange(3), 0, torch.arange(3)])
+    torch.testing.assert_close(found.total, found.numbers + found.logdet + found.categories)
+
+
+def test_loss_needs_blocks() -> None:
+    with pytest.raises(TypeError, match="cov must be Blocks, however: Diagonal"):
+        loss(Posterior(torch.zeros(1, 1), Diagonal(torch.ones(1, 1))), torch.zeros(1, 1))
+
+
+def test_training_approaches_the_exact_denoiser() -> None:
+    state = _state()
+    rows = _rows(2_000, torch.Generator().manual_seed(1))
+    sigma_t = torch.full((500,), 0.8)
+    draw = GaussianNoise().draw(rows[:500], sigma_t, torch.Generator().manual_seed(2))
+    best = exact(rows)(draw.x_t, sigma_t).mean
+
+    def error() -> float:
+        with torch.no_grad():
+            return float((state.network(draw.x_t, sigma_t).mean - best).square().mean())
+
+    before = error()
+    _train(state, 300)
+    state.finish()
+    assert error() < 0.1 * before
+
+
+def test_a_resumed_run_repeats_an_uninterrupted_one() -> None:
+    whole, part, resumed = _state(), _state(), _state()
+    expected = _train(whole, 40, total=40)
+    first = _train(part, 17, total=40)
+    resumed.restore({name: tensor.clone() for name, tensor in part.tensors().items()})
+    assert first + _train(resumed, 40, total=40) == expected
+    for one, other in zip(whole.averaged, resumed.averaged, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_state_of_another_network_is_refused() -> None:
+    tensors = _state().tensors()
+    tensors["parameter.0"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r"parameter\.0 must have shape .* however: \(1,\)"):
+        _state().restore(tensors)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_parameters() -> None:
+    state = _state()
+
+    def batch(step: int, generator: torch.Generator) -> Tensor:
+        return _rows(64, generator) * (float("nan") if step == 5 else 1)
+
+    with pytest.raises(DivergedError, match=r"must be finite, however: loss=nan.* at step 6"):
+        list(train(state, batch, 64, lambda done: done / 10, seed=0))
+    assert state.step == 5
+    assert all(bool(torch.isfinite(p).all()) for p in state.parameters)
