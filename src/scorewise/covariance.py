@@ -138,11 +138,11 @@ class Dense(Covariance):
 
     @property
     def diag(self) -> Tensor:
-        return self.matrix.diagonal(dim1=1, dim2=2)
+        return torch.diagonal(self.matrix, dim1=1, dim2=2)
 
     @property
     def logdet(self) -> Tensor:
-        return 2 * self._factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        return 2 * torch.diagonal(self._factor, dim1=1, dim2=2).log().sum(1)
 
 
 class Simplex(Covariance):

@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorewise.tabular.marginal import KNOTS, Marginal, find_atoms
+from scorewise.tabular.marginal import KNOTS, Marginal
 
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=300), st.integers(0, 2**31))
@@ -54,16 +53,3 @@ def test_extrapolation_goes_on_beyond_the_range_and_only_there() -> None:
     assert low < column.min()
     assert middle == values[1]
     assert high > column.max()
-
-
-def test_atoms_are_spikes_not_merely_frequent_values() -> None:
-    rng = np.random.default_rng(0)
-    smooth = np.rint(rng.normal(500, 60, 20_000))
-    assert find_atoms(smooth).size == 0
-    spiked = np.where(rng.random(20_000) < 0.1, 450.0, smooth)
-    np.testing.assert_array_equal(find_atoms(spiked), [450.0])
-
-
-@pytest.mark.parametrize(("values", "atoms"), [([1, 2, 3] * 10, [1, 2, 3]), (list(range(20)), [])])
-def test_a_column_of_few_values_that_recur_consists_of_atoms(values: list[int], atoms: list[int]) -> None:
-    np.testing.assert_array_equal(find_atoms(np.array(values, dtype=np.float64)), atoms)

@@ -1,9 +1,13 @@
 """Codec: a table as the rows of numbers that a denoiser learns, and back, exactly.
 
-Each number column becomes a normal score (its probability-integral transform) and, where it has common values, missing
-cells or equalities with other columns, a **mode**: a category that says whether the cell is free, which common value
-(atom) it is, which column it equals, or that it is missing. Modes and categories are one-hot. All of them are
-generated jointly, so whether a payment is zero, round, missing or the bill of the month before depends on the row.
+Each number column becomes a normal score by the randomised probability-integral transform: a value that many rows
+share, such as zero, becomes an interval of scores, and comes back from anywhere in it, so that point masses are right
+in the margin by construction and in their dependence on the other columns by learning. A column that has missing cells,
+or equals another one in a share of the rows, has a **mode** besides: a category that says whether the cell is free,
+which column it equals, or that it is missing. Modes and categories are one-hot. All are generated jointly.
+
+NOTE: an explicit category for the common values (atoms) of each column was tried in the place of the intervals; on
+Credit Default it made detection easier, not harder, at equal steps (docs/measured.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +20,13 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from scorewise.network import ABSENT, Group, Layout, Moments
-from scorewise.tabular.marginal import Marginal, find_atoms
+from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.relation import Function, find_equalities, find_functions
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.table import TableError, to_arrow
 
+FEW_VALUES = 128
+COMMON_SHARE = 0.004
 DIRECT_LEVELS = 192
 MOST_ONE_HOT = 256
 EDGE = 1e-7
@@ -32,22 +38,21 @@ class Number(NamedTuple):
 
     Attributes:
         marginal: its distribution.
-        atoms: its common values, increasing, shape (A,).
         parents: columns that it equals in a share of the rows.
         missing: whether it has missing cells.
-        only_atoms: whether every present cell is an atom.
+        values: its values in increasing order where they are few and recur (such a column may be determined by another
+            one), else empty.
     """
 
     marginal: Marginal
-    atoms: np.ndarray
     parents: tuple[str, ...]
     missing: bool
-    only_atoms: bool
+    values: np.ndarray
 
     @property
     def modes(self) -> int:
-        """Number of modes: free, atoms, parents, missing."""
-        return 1 + len(self.atoms) + len(self.parents) + self.missing
+        """Number of modes: free, parents, missing."""
+        return 1 + len(self.parents) + self.missing
 
 
 class Digits(NamedTuple):
@@ -89,6 +94,7 @@ class Codec:
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
             of a category of many levels `(name, "member")`.
+        scored: number columns that are encoded, in the order of their coordinates.
         layout: coordinates of an encoded row.
     """
 
@@ -108,9 +114,9 @@ class Codec:
         self.digits = dict(digits)
         self.clip = clip
         determined = {function.child for function in self.functions}
-        self._scored = [name for name in self.numbers if name not in determined]
+        self.scored = [name for name in self.numbers if name not in determined]
         sizes: dict[tuple[str, str], int] = {}
-        for name in self._scored:
+        for name in self.scored:
             if self.numbers[name].modes > 1:
                 sizes[name, "mode"] = self.numbers[name].modes
         for name, count in self.levels.items():
@@ -131,9 +137,9 @@ class Codec:
             else:
                 groups.append(Group(1, size))
                 first = size
-        self.layout = Layout(len(self._scored), tuple(groups))
+        self.layout = Layout(len(self.scored), tuple(groups))
         offsets: list[int] = []
-        start = len(self._scored)
+        start = len(self.scored)
         for group in groups:
             offsets += [start + i * group.slots for i in range(group.members)]
             start += group.members * group.slots
@@ -161,26 +167,24 @@ class Codec:
         cells = schema.cells(table)
         steps = {column.name: column.step for column in schema.numbers}
         values = {name: _protected(v) if protect else v for name, v in cells.numbers.items()}
-        atoms = {name: find_atoms(v[~np.isnan(v)]) for name, v in values.items()}
-        free = {name: ~np.isnan(v) & ~np.isin(v, atoms[name]) for name, v in values.items()}
+        free = {name: ~np.isnan(v) & ~np.isin(v, _common(v)) for name, v in values.items()}
         temporal = {column.name for column in schema.numbers if column.origin is not None}
         parents = find_equalities({k: v for k, v in values.items() if k not in temporal}, free)
         numbers = {
             name: Number(
                 Marginal.fit(v[~np.isnan(v)], steps[name]),
-                atoms[name],
                 tuple(parents.get(name, ())),
                 bool(np.isnan(v).any()),
-                not bool(free[name].any()),
+                _few_values(v),
             )
             for name, v in values.items()
         }
         levels, codes = _category_codes(schema, cells)
         coded = dict(codes)
         for name, number in numbers.items():
-            if number.only_atoms:
-                coded[name] = np.searchsorted(number.atoms, np.where(np.isnan(values[name]), np.inf, values[name]))
-        counts = {name: levels.get(name) or len(numbers[name].atoms) + 1 for name in coded}
+            if len(number.values):
+                coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
+        counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
         digits = {name: _digits(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, functions, digits, clip)
@@ -258,7 +262,7 @@ class Codec:
             for key, size, start in zip(self.names, self.sizes, self.offsets.tolist(), strict=True)
         }
         numbers: dict[str, np.ndarray] = {}
-        for position, name in enumerate(self._scored):
+        for position, name in enumerate(self.scored):
             mode = codes.get((name, "mode"), np.zeros(len(x), dtype=np.int64))
             numbers[name] = self._number(name, x[:, position], mode, numbers)
         categories: dict[str, np.ndarray] = {}
@@ -295,8 +299,8 @@ class Codec:
         cells = self.schema.cells(table)
         rows = table.num_rows
         codes: dict[tuple[str, str], np.ndarray] = {}
-        low, high = np.empty((rows, len(self._scored))), np.empty((rows, len(self._scored)))
-        for position, name in enumerate(self._scored):
+        low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
+        for position, name in enumerate(self.scored):
             low[:, position], high[:, position], codes[name, "mode"] = self._score(name, cells.numbers)
         _, levels = _category_codes(self.schema, cells, self.levels)
         for name, code in levels.items():
@@ -316,16 +320,7 @@ class Codec:
         low, high = number.marginal.interval(present)
         mode = np.zeros(len(values), dtype=np.int64)
         for i, parent in reversed(list(enumerate(number.parents))):
-            mode[values == cells[parent]] = 1 + len(number.atoms) + i
-        if len(number.atoms):
-            at = np.searchsorted(number.atoms, present).clip(max=len(number.atoms) - 1)
-            hit = ~gone & (number.atoms[at] == present)
-            if number.only_atoms and not (hit | gone).all():
-                at = np.abs(present[:, None] - number.atoms).argmin(1)  # a foreign value goes to the nearest atom
-                hit = ~gone
-                low, high = number.marginal.interval(number.atoms[at])
-            mode[hit] = 1 + at[hit]
-            low[hit] = high[hit] = (low[hit] + high[hit]) / 2
+            mode[values == cells[parent]] = 1 + i
         if gone.any():
             if not number.missing:
                 raise TableError(
@@ -338,23 +333,13 @@ class Codec:
 
     def _number(self, name: str, z: np.ndarray, mode: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
         number = self.numbers[name]
-        u = ndtr(z.astype(np.float64))
-        values = number.marginal.invert(u)
-        atoms, parents = number.atoms, number.parents
-        if not number.only_atoms:
-            values = _off_atoms(values, u, number)
-            if not self.clip:
-                values = number.marginal.extrapolate(z.astype(np.float64), values)
-        elif number.modes > 1:
-            allowed = mode > 0
-            nearest = np.abs(values[:, None] - atoms).argmin(1) if not allowed.all() else np.zeros(len(z), dtype=int)
-            mode = np.where(allowed, mode, 1 + nearest)
-        if len(atoms):
-            hit = (mode >= 1) & (mode <= len(atoms))
-            values = np.where(hit, atoms[(mode - 1).clip(0, len(atoms) - 1)], values)
+        z = z.astype(np.float64)
+        values = number.marginal.invert(ndtr(z))
+        if not self.clip:
+            values = number.marginal.extrapolate(z, values)
         first, last = number.marginal.invert(np.array([0.0, 1.0]))
-        for i, parent in enumerate(parents):
-            hit = (mode == 1 + len(atoms) + i) & (done[parent] >= first) & (done[parent] <= last)
+        for i, parent in enumerate(number.parents):
+            hit = (mode == 1 + i) & (done[parent] >= first) & (done[parent] <= last)
             values = np.where(hit, done[parent], values)
         if number.missing:
             values = np.where(mode == number.modes - 1, np.nan, values)
@@ -363,13 +348,13 @@ class Codec:
     def _determine(self, numbers: dict[str, np.ndarray], categories: dict[str, np.ndarray]) -> None:
         for child, parent, table in self.functions:
             if parent in self.numbers:
-                atoms = self.numbers[parent].atoms
-                code = np.searchsorted(atoms, np.where(np.isnan(numbers[parent]), np.inf, numbers[parent]))
+                known = self.numbers[parent].values
+                code = np.searchsorted(known, np.where(np.isnan(numbers[parent]), np.inf, numbers[parent]))
             else:
                 code = categories[parent]
             image = table[code]
             if child in self.numbers:
-                numbers[child] = np.append(self.numbers[child].atoms, np.nan)[image]
+                numbers[child] = np.append(self.numbers[child].values, np.nan)[image]
             else:
                 categories[child] = image
 
@@ -383,7 +368,6 @@ class Codec:
                     **number.marginal.to_json(),
                     "parents": list(number.parents),
                     "missing": number.missing,
-                    "only_atoms": number.only_atoms,
                 }
                 for name, number in self.numbers.items()
             },
@@ -398,7 +382,7 @@ class Codec:
         for i, number in enumerate(self.numbers.values()):
             found[f"number.{i}.knots"] = number.marginal.knots
             found[f"number.{i}.heights"] = number.marginal.heights
-            found[f"number.{i}.atoms"] = number.atoms
+            found[f"number.{i}.values"] = number.values
         for i, function in enumerate(self.functions):
             found[f"function.{i}"] = function.table
         for i, digits in enumerate(self.digits.values()):
@@ -425,8 +409,8 @@ class Codec:
             marginal = Marginal(
                 arrays[f"number.{i}.knots"].numpy(), arrays[f"number.{i}.heights"].numpy(), one["step"], one["rows"]
             )
-            atoms = arrays[f"number.{i}.atoms"].numpy()
-            numbers[name] = Number(marginal, atoms, tuple(one["parents"]), one["missing"], one["only_atoms"])
+            values = arrays[f"number.{i}.values"].numpy()
+            numbers[name] = Number(marginal, tuple(one["parents"]), one["missing"], values)
         functions = [
             Function(child, parent, arrays[f"function.{i}"].numpy())
             for i, (child, parent) in enumerate(said["functions"])
@@ -495,18 +479,13 @@ def _join(digits: Digits, group: np.ndarray, member: np.ndarray) -> np.ndarray:
     return joined
 
 
-def _off_atoms(values: np.ndarray, u: np.ndarray, number: Number) -> np.ndarray:
-    """Move free values that fell on an atom to the nearer end of the atom's interval."""
-    hit = np.isin(values, number.atoms)
-    if number.marginal.step is None or not hit.any():
-        return values
-    low, high = number.marginal.interval(values[hit])
-    up = u[hit] - low > high - u[hit]
-    first, last = number.marginal.invert(np.array([0.0, 1.0]))
-    moved = np.where(up, np.nextafter(high, 2) + 1e-12, low - 1e-12)
-    inside = number.marginal.invert(np.clip(moved, 0, 1))
-    other = number.marginal.invert(np.clip(np.where(up, low - 1e-12, high + 1e-12), 0, 1))
-    stuck = (inside == values[hit]) & ((values[hit] == first) | (values[hit] == last))
-    result = values.copy()
-    result[hit] = np.where(stuck, other, inside)
-    return result
+def _common(values: np.ndarray) -> np.ndarray:
+    """Values that so many rows share that two columns can agree on them by accident."""
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    return distinct[counts >= max(COMMON_SHARE * len(values), 5)]
+
+
+def _few_values(values: np.ndarray) -> np.ndarray:
+    present = values[~np.isnan(values)]
+    distinct = np.unique(present)
+    return distinct if len(distinct) <= FEW_VALUES and len(present) >= 2 * len(distinct) else distinct[:0]

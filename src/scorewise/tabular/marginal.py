@@ -1,41 +1,12 @@
-"""The distribution of one number column: which values are common, and a probability-integral transform of the rest."""
+"""The distribution of one number column: a probability-integral transform and its inverse."""
 
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
-FEW_VALUES = 128
-MOST_ATOMS = 24
-ATOM_SHARE = 0.004
-ATOM_SPIKE = 3.0
 KNOTS = 2_000
 TAIL_VALUES = 30
-
-
-def find_atoms(values: np.ndarray) -> np.ndarray:
-    """Find the common values of a column: those that a mode variable should name.
-
-    A column of at most `FEW_VALUES` values that recur (two rows a value on average or more) consists of atoms only.
-    Otherwise an atom is held by a share `ATOM_SHARE` of the rows or more and is a spike: `ATOM_SPIKE` times as
-    frequent as the median of the twenty values around it. The `MOST_ATOMS` most frequent are kept.
-
-    Args:
-        values: present values, shape (N,).
-
-    Returns:
-        The atoms in increasing order, shape (A,).
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) <= FEW_VALUES and len(values) >= 2 * len(distinct):
-        return distinct
-    common = np.flatnonzero(counts >= max(ATOM_SHARE * len(values), 5))
-    spikes = []
-    for i in common:
-        around = np.concatenate([counts[max(0, i - 10) : i], counts[i + 1 : i + 11]])
-        if counts[i] > ATOM_SPIKE * np.median(around):
-            spikes.append(i)
-    spikes.sort(key=lambda i: -counts[i])
-    return np.sort(distinct[spikes[:MOST_ATOMS]])
 
 
 class Marginal:
@@ -130,8 +101,6 @@ class Marginal:
         Returns:
             Values, shape (N,).
         """
-        from scipy.special import ndtri
-
         ends = np.array([0.5, min(9.5, self.rows / 2)]) / self.rows
         scores = ndtri(ends)
         inner = self.invert(ends[1:])[0], self.invert(1 - ends[1:])[0]

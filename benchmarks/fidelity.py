@@ -1,0 +1,117 @@
+"""Fit, sample and score real tables with default settings; write what was measured as JSON.
+
+    SCOREWISE_DATA_HOME=... python benchmarks/fidelity.py [--out benchmarks/fidelity.json] [TABLE ...]
+
+Each table is split once into train and test (Credit Default and Adult as published, the others 9 to 1 by seed 0), the
+synthesizer is fitted to the training rows with its defaults, as many rows are sampled, and every score is measured
+beside its floor. Tables run one after another, each in a process of its own, so that peak memory is that of one table.
+A table that is in the JSON file already is measured again only if it is named.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from scorewise.datasets import DATASETS, load
+from scorewise.tabular.report import evaluate
+from scorewise.tabular.synthesizer import Synthesizer, prefers_bf16
+from scorewise.tabular.table import to_arrow
+import itertools
+
+TABLES = ("credit_default", "adult", "shoppers", "magic", "beijing_pm25", "online_news_15cols", "diabetes130")
+ADULT_TRAINING_ROWS = 32_561
+
+
+def machine() -> dict[str, str]:
+    """Describe the machine: processor, cores, instructions, versions."""
+    name = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    return {
+        "processor": name,
+        "cores": str(os.cpu_count()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16 used": str(prefers_bf16(torch.device("cpu"))),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("scorewise", "torch", "numpy", "lightgbm")},
+    }
+
+
+def split(name: str) -> tuple[pa.Table, pa.Table]:
+    """Give training and test rows of a table."""
+    if name == "credit_default":
+        return to_arrow(load("credit_default_train")), to_arrow(load("credit_default_test"))
+    table = to_arrow(load(name))
+    if name == "adult":
+        return table.slice(0, ADULT_TRAINING_ROWS), table.slice(ADULT_TRAINING_ROWS)
+    order = np.random.default_rng(0).permutation(table.num_rows)
+    count = table.num_rows // 10
+    return table.take(np.sort(order[count:])), table.take(np.sort(order[:count]))
+
+
+def measure(name: str, seed: int) -> dict[str, object]:
+    """Fit, sample and score one table."""
+    train, test = split(name)
+    target = DATASETS[name].target
+    clocks = [(time.perf_counter(), time.process_time())]
+    synthesizer = Synthesizer(seed=seed, target=target).fit(train)
+    clocks.append((time.perf_counter(), time.process_time()))
+    synthetic = synthesizer.sample(train.num_rows, seed=seed)
+    clocks.append((time.perf_counter(), time.process_time()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    report = evaluate(train, synthetic, test=test, target=target, seed=seed, trace=synthesizer.trace_)
+    ticks = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(clocks)]
+    return {
+        "rows": {"train": train.num_rows, "test": test.num_rows},
+        "columns": train.num_columns,
+        "encoded width": synthesizer.codec_.layout.width,
+        "parameters": sum(p.numel() for p in synthesizer.network_.parameters()),
+        "steps": int(synthesizer.trace_["step"][-1]),
+        "seed": seed,
+        "fit seconds": round(ticks[0][0], 1),
+        "fit CPU seconds": round(ticks[0][1], 1),
+        "sample seconds": round(ticks[1][0], 1),
+        "peak MB of fit and sample": round(peak),
+        "scores": {key: score._asdict() for key, score in report.scores.items()},
+        "skipped": report.skipped,
+        "machine": machine(),
+    }
+
+
+def main() -> None:
+    """Measure the tables named on the command line, or all that are not in the file."""
+    parser = argparse.ArgumentParser(description="Fidelity of the synthesizer with default settings.")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.tables[0], options.seed)))
+        return
+    results = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for name in options.tables or [name for name in TABLES if name not in results]:
+        command = [sys.executable, __file__, name, "--one", "--seed", str(options.seed)]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        results[name] = json.loads(run.stdout.splitlines()[-1])
+        part = options.out.with_suffix(".part")
+        part.write_text(json.dumps({k: results[k] for k in TABLES if k in results}, indent=1) + "\n")
+        part.replace(options.out)
+        print(name, {key: round(score["value"], 4) for key, score in results[name]["scores"].items()})
+
+
+if __name__ == "__main__":
+    main()

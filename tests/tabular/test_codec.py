@@ -1,0 +1,175 @@
+"""The codec's inverse is exact, and what it generates jointly is what the table holds."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scorewise.tabular.codec import MOST_ONE_HOT, Codec
+from scorewise.tabular.table import TableError, to_arrow
+
+_EPOCH = datetime.datetime(2020, 1, 1)
+
+_CELLS: dict[str, tuple[st.SearchStrategy[object], str]] = {
+    "integer": (st.integers(-(10**9), 10**9), "int64"),
+    "thousands": (st.integers(-9, 9).map(lambda v: 1000 * v), "int32"),
+    "nullable": (st.none() | st.integers(0, 300), "Int64"),
+    "money": (st.integers(-(10**7), 10**7).map(lambda v: v / 100), "float64"),
+    "gap": (st.none() | st.integers(0, 10**4).map(lambda v: v / 10), "float64"),
+    "flag": (st.booleans(), "bool"),
+    "answer": (st.none() | st.booleans(), "boolean"),
+    "word": (st.none() | st.sampled_from(["a", "b", "c", "ä ö"]), "object"),
+    "grade": (st.none() | st.sampled_from(["low", "high"]), "category"),
+    "moment": (
+        st.none() | st.integers(0, 10**6).map(lambda s: _EPOCH + datetime.timedelta(seconds=s)),
+        "datetime64[ns]",
+    ),
+    "span": (st.none() | st.integers(0, 10**5).map(lambda s: datetime.timedelta(seconds=s)), "timedelta64[ns]"),
+    "day": (st.integers(0, 3000).map(lambda d: _EPOCH.date() + datetime.timedelta(days=d)), "object"),
+    "price": (st.integers(0, 10**5).map(lambda v: decimal.Decimal(v) / 100), "object"),
+}
+
+
+@st.composite
+def _frames(draw: st.DrawFn) -> pd.DataFrame:
+    names = draw(st.lists(st.sampled_from(sorted(_CELLS)), min_size=2, max_size=5, unique=True))
+    rows = draw(st.integers(2, 40))
+    frame = pd.DataFrame(index=range(rows))
+    for name in names:
+        strategy, dtype = _CELLS[name]
+        values = draw(st.lists(strategy, min_size=rows, max_size=rows))
+        frame[name] = pd.Series(values, dtype=dtype)
+    return frame
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_frames(), st.integers(0, 2**31))
+def test_decoding_what_was_encoded_gives_the_table_back(frame: pd.DataFrame, seed: int) -> None:
+    table = to_arrow(frame)
+    try:
+        codec = Codec.fit(frame)
+    except TableError:  # all-missing or a single learnable column: refused before any encoding
+        return
+    back = codec.decode(codec.encode(frame, seed), seed)
+    assert back.schema == table.schema
+    for column in codec.schema.columns:
+        if column.kind != "identifier":
+            assert back.column(column.name).to_pylist() == table.column(column.name).to_pylist(), column.name
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_other_frames_come_back_too(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"n": rng.integers(0, 500, 80), "c": rng.choice(["x", "y"], 80), "f": rng.random(80).round(2)})
+    given_frame = frame if kind == "polars" else frame.to_arrow()
+    codec = Codec.fit(given_frame)
+    assert codec.decode(codec.encode(given_frame)).to_pylist() == frame.to_dicts()
+
+
+def _linked(rows: int = 4_000) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    bill = np.rint(rng.lognormal(8, 1, rows))
+    paid = np.where(rng.random(rows) < 0.2, bill, np.rint(rng.lognormal(7, 1, rows)))
+    paid = np.where(rng.random(rows) < 0.25, 0, paid)
+    level = rng.integers(0, 6, rows)
+    return pd.DataFrame(
+        {
+            "bill": bill.astype(int),
+            "paid": paid.astype(int),
+            "level": np.array(list("abcdef"))[level],
+            "years": (level + 8).astype(np.int64),
+            "rate": np.where(rng.random(rows) < 0.1, np.nan, rng.random(rows)),
+        }
+    )
+
+
+def test_normal_scores_are_standard_normal_point_masses_included() -> None:
+    frame = _linked()
+    codec = Codec.fit(frame)
+    z = codec.encode(frame)[:, : codec.layout.numbers]
+    for name, column in zip(codec.scored, z.T, strict=True):
+        present = column[frame[name].notna().to_numpy()]
+        assert abs(present.mean()) < 0.02, name
+        assert abs(present.std() - 1) < 0.03, name
+
+
+def test_relations_are_found_and_not_broken_by_decoding_anything() -> None:
+    frame = _linked()
+    codec = Codec.fit(frame)
+    assert codec.numbers["paid"].parents == ("bill",)
+    assert [(f.child, f.parent) for f in codec.functions] == [("years", "level")]
+    noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
+    fake = codec.decode(noise).to_pandas()
+    assert (fake["years"] == fake["level"].map({c: i + 8 for i, c in enumerate("abcdef")})).all()
+    assert (fake["paid"] == fake["bill"]).mean() > 0.2  # the mode decides, whatever the score says
+
+
+def test_missing_cells_are_a_mode_of_their_own() -> None:
+    frame = _linked()
+    codec = Codec.fit(frame)
+    x = codec.encode(frame)
+    back = codec.decode(x).to_pandas()
+    assert back["rate"].isna().equals(frame["rate"].isna())
+
+
+def test_numbers_stay_in_the_range_of_the_table_unless_told_otherwise() -> None:
+    frame = _linked()
+    extreme = np.zeros((2, Codec.fit(frame).layout.width))
+    extreme[:, 0] = [-9, 9]
+    clipped = Codec.fit(frame).decode(extreme).to_pandas()["bill"]
+    assert (clipped.min(), clipped.max()) == (frame["bill"].min(), frame["bill"].max())
+    free = Codec.fit(frame, clip=False).decode(extreme).to_pandas()["bill"]
+    assert free.max() > frame["bill"].max()
+    hidden = Codec.fit(frame, protect=True).decode(extreme).to_pandas()["bill"]
+    assert hidden.max() == frame["bill"].sort_values().iloc[-5]
+    assert hidden.min() == frame["bill"].sort_values().iloc[4]
+
+
+def test_categories_of_many_levels_take_two_blocks_within_bounds() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.minimum(rng.zipf(1.3, 20_000), 1_000)
+    frame = pd.DataFrame({"zip": [f"z{c:04}" for c in codes], "n": rng.random(20_000)})
+    codec = Codec.fit(frame)
+    assert len(set(codes)) > MOST_ONE_HOT
+    assert codec.layout.width < 320
+    back = codec.decode(codec.encode(frame)).to_pandas()
+    assert back["zip"].equals(frame["zip"])
+    noise = rng.normal(size=(2_000, codec.layout.width))
+    assert set(codec.decode(noise).to_pandas()["zip"]) <= set(frame["zip"])
+
+
+def test_compact_rows_expand_to_what_encode_gives() -> None:
+    frame = _linked(500)
+    codec = Codec.fit(frame)
+    x = codec.expand(codec.compact(to_arrow(frame)), torch.Generator().manual_seed(0))
+    expected = codec.encode(frame)
+    np.testing.assert_array_equal(x[:, codec.layout.numbers :], expected[:, codec.layout.numbers :])
+    assert x.dtype == torch.float32
+
+
+def test_it_survives_being_written_and_read() -> None:
+    frame = _linked(600)
+    codec = Codec.fit(frame)
+    twin = Codec.from_parts(codec.to_json(), codec.arrays())
+    x = np.random.default_rng(0).normal(size=(50, codec.layout.width))
+    assert twin.decode(x).equals(codec.decode(x))
+
+
+def test_it_refuses_what_it_cannot_encode() -> None:
+    frame = _linked(600)
+    codec = Codec.fit(frame)
+    with pytest.raises(ValueError, match=r"one column per encoded coordinate \(D=\d+\), however: x\.shape=\(2, 3\)"):
+        codec.decode(np.zeros((2, 3)))
+    strange = frame.assign(level="unseen")
+    with pytest.raises(TableError, match="'level' must hold levels of the fitted table, however: 600 cells"):
+        codec.encode(strange)
+    gone = to_arrow(frame).set_column(0, "bill", pa.array([None] * 600, pa.int64()))
+    with pytest.raises(TableError, match="'bill' must have no missing cell, however: 600 are missing"):
+        codec.encode(gone)

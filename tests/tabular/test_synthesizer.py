@@ -1,0 +1,238 @@
+"""The main job on small real work: fit, sample, save, load, stop and go on."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from scorewise.tabular.store import ModelError
+from scorewise.tabular.synthesizer import (
+    CHUNK_ROWS,
+    Synthesizer,
+    choose_device,
+    prefers_bf16,
+    training_steps,
+)
+from scorewise.tabular.table import TableError
+
+SHORT = 0.02  # minutes
+
+
+def _table(rows: int = 600) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 3, rows)
+    income = np.rint(rng.lognormal(8 + group, 0.3))
+    spent = np.where(rng.random(rows) < 0.3, income, np.rint(income * rng.uniform(0.2, 0.9, rows)))
+    return pd.DataFrame(
+        {
+            "group": pd.Categorical(np.array(["low", "mid", "high"])[group]),
+            "income": income.astype(np.int64),
+            "spent": spent.astype(np.int64),
+            "score": np.where(rng.random(rows) < 0.1 * group, np.nan, rng.normal(group, 1).round(2)),
+            "since": pd.Timestamp("2020-01-01", tz="UTC") + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
+        }
+    )
+
+
+@pytest.fixture(scope="module", name="fitted")
+def _fitted() -> Synthesizer:
+    return Synthesizer(seed=0, time_limit=0.25).fit(_table())
+
+
+def test_a_short_fit_learns_the_table(fitted: Synthesizer) -> None:
+    real, fake = _table(), fitted.sample(2_000, seed=1)
+    assert list(fake.dtypes) == list(real.dtypes)
+    share = pd.concat([real["group"].value_counts(normalize=True), fake["group"].value_counts(normalize=True)], axis=1)
+    assert (share.iloc[:, 0] - share.iloc[:, 1]).abs().max() < 0.1
+    means = [frame.groupby("group", observed=True)["income"].median() for frame in (real, fake)]
+    assert (np.log(means[0]) - np.log(means[1])).abs().max() < 0.4  # the groups are a unit apart
+    assert 0.15 < (fake["spent"] == fake["income"]).mean() < 0.45
+    gone = fake["score"].isna().groupby(fake["group"], observed=True).mean()
+    assert gone["low"] < gone["high"]  # missing depends on the group, as in the table
+
+
+def test_same_seed_same_table_and_the_start_of_a_longer_one(fitted: Synthesizer) -> None:
+    first = fitted.sample(50, seed=3)
+    assert first.equals(fitted.sample(50, seed=3))
+    assert not first.equals(fitted.sample(50, seed=4))
+    assert fitted.sample(CHUNK_ROWS + 10, seed=3).iloc[:50].equals(first)
+
+
+def test_same_seed_same_model() -> None:
+    def parameters() -> list[torch.Tensor]:
+        synthesizer = Synthesizer(seed=5)
+        steps = synthesizer.fit_steps(_table(100))
+        list(itertools.islice(steps, 5))
+        steps.close()
+        frame = steps.gi_frame
+        assert frame is None
+        full = Synthesizer(seed=5, time_limit=1e-6).fit(_table(100))
+        return list(full.network_.parameters())
+
+    for one, other in zip(parameters(), parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_saved_model_gives_the_same_rows(fitted: Synthesizer, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    loaded = Synthesizer.load(tmp_path / "model")
+    assert loaded.sample(40, seed=2).equals(fitted.sample(40, seed=2))
+    assert loaded.trace_ == fitted.trace_
+    assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", ".safetensors"]
+
+
+def test_the_trace_falls_and_is_per_column(fitted: Synthesizer) -> None:
+    trace = fitted.trace_
+    assert set(trace) == {"step", "loss", "numbers", "categories", "seconds"}
+    assert len({len(values) for values in trace.values()}) == 1
+    assert len(trace["step"]) > 5
+    assert np.mean(trace["loss"][-3:]) < trace["loss"][0]
+    assert trace["seconds"] == sorted(trace["seconds"])
+
+
+def test_a_damaged_model_is_refused(fitted: Synthesizer, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    facts = json.loads((tmp_path / "model" / "model.json").read_text())
+    del facts["codec"]["numbers"]["income"]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match="must be a whole model"):
+        Synthesizer.load(tmp_path / "model")
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
+    table = _table(200)
+    whole = Synthesizer(seed=1).fit(table)
+    stopped = Synthesizer(seed=1, checkpoint=tmp_path / "part")
+    steps = stopped.fit_steps(table)
+    for progress in steps:
+        if progress.done == 13:
+            steps.close()
+            break
+    with pytest.raises(NotFittedError):
+        stopped.sample(1)
+    with pytest.raises(ModelError, match="it is a checkpoint"):
+        Synthesizer.load(tmp_path / "part")
+    resumed = Synthesizer(seed=1, checkpoint=tmp_path / "part")
+    first = next(iter(resumed.fit_steps(table)))
+    assert first.done == 14
+    resumed = Synthesizer(seed=1, checkpoint=tmp_path / "part").fit(table)
+    assert not (tmp_path / "part").exists()
+    for one, other in zip(whole.network_.parameters(), resumed.network_.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert whole.sample(20).equals(resumed.sample(20))
+
+
+def test_a_checkpoint_of_another_table_is_refused(tmp_path: Path) -> None:
+    steps = Synthesizer(checkpoint=tmp_path / "part").fit_steps(_table(100))
+    next(steps)
+    steps.close()
+    with pytest.raises(ModelError, match="must be of this table and parameters, however: it is of others"):
+        Synthesizer(checkpoint=tmp_path / "part").fit(_table(101))
+
+
+def test_frames_of_other_libraries_come_back_as_they_went_in() -> None:
+    frame = pl.DataFrame({"a": [1, 2, 3, 4] * 30, "b": ["x", "y", None] * 40})
+    fake = Synthesizer(time_limit=SHORT).fit(frame).sample(10)
+    assert isinstance(fake, pl.DataFrame)
+    assert fake.schema == frame.schema
+    table = frame.to_arrow()
+    assert Synthesizer(time_limit=SHORT).fit(table).sample(3).schema == table.schema
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": ["x", "y", "z"] * 40, "b": ["u", "v"] * 60},
+        {"a": np.arange(120) ** 1.5, "b": np.arange(120) ** 0.5},
+        {"a": [1.5, None] * 60, "b": [True, False, False] * 40},
+    ],
+)
+def test_tables_of_one_kind_of_column(columns: dict[str, list[object]]) -> None:
+    frame = pd.DataFrame(columns)
+    fake = Synthesizer(time_limit=SHORT).fit(frame).sample(30)
+    assert list(fake.dtypes) == list(frame.dtypes)
+    for name in frame:
+        if frame[name].dtype != float:
+            assert set(fake[name]) <= set(frame[name])
+
+
+def test_the_table_of_the_caller_is_not_changed() -> None:
+    table = _table(100)
+    before = table.copy(deep=True)
+    Synthesizer(time_limit=SHORT).fit(table)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_it_has_scikit_learns_habits() -> None:
+    synthesizer = Synthesizer(seed=3, clip=False, target="group")
+    twin = clone(synthesizer)
+    assert twin is not synthesizer
+    assert twin.get_params() == synthesizer.get_params()
+    assert twin.set_params(seed=4).seed == 4
+    with pytest.raises(NotFittedError):
+        synthesizer.sample(1)
+    with pytest.raises(NotFittedError):
+        synthesizer.save("nowhere")
+
+
+def test_a_schema_that_was_edited_is_followed() -> None:
+    table = _table(300)
+    synthesizer = Synthesizer(time_limit=SHORT, schema={"income": {"kind": "identifier"}}).fit(table)
+    assert synthesizer.schema_.column("income").kind == "identifier"
+    fake = synthesizer.sample(50)
+    assert not set(fake["income"]) & set(table["income"])
+
+
+def test_bad_parameters_are_refused(fitted: Synthesizer) -> None:
+    with pytest.raises(ValueError, match="n must be at least 1, however: n=0"):
+        fitted.sample(0)
+    with pytest.raises(ValueError, match="time_limit must be more than 0 minutes, however: time_limit=-1"):
+        Synthesizer(time_limit=-1).fit(_table(50))
+    with pytest.raises(ValueError, match="device must be auto, cpu, cuda"):
+        choose_device("abacus")
+    with pytest.raises(TableError, match="there is no 'grup'"):
+        Synthesizer(target="grup").fit(_table(50))
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (pd.DataFrame({"a": [1, "x", 2.5, 3], "b": [1, 2, 3, 4]}), "a"),
+        (pd.DataFrame({"a": [[1], [2], [3], [4]], "b": [1, 2, 3, 4]}), "a"),
+        (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), "a"),
+        (pd.DataFrame({"a": [1.0, float("inf"), 2.0], "b": [1, 2, 3]}), "infinite"),
+        (pd.DataFrame({"a": [None, None, None], "b": [1, 2, 3]}), "missing"),
+        (pd.DataFrame({"a": [1], "b": [2]}), "2 rows"),
+        (pd.DataFrame({"a": [1, 2, 3]}), "one column"),
+        (pd.DataFrame({f"c{i}": [0.5, 1.5, 2.5] for i in range(2_000)}), "1,000 columns"),
+    ],
+)
+def test_bad_tables_are_refused_before_any_training(frame: pd.DataFrame, words: str) -> None:
+    with pytest.raises(TableError, match=words):
+        next(Synthesizer().fit_steps(frame))
+
+
+def test_training_is_longer_for_longer_tables_within_bounds() -> None:
+    lengths = [training_steps(rows, 20) for rows in (100, 10_000, 30_000, 10**7)]
+    assert lengths == sorted(lengths)
+    assert lengths[0] > 0
+
+
+def test_devices() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in {"cpu", "cuda", "mps"}
+    assert not prefers_bf16(torch.device("meta"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_gives_a_table_of_the_same_kind() -> None:
+    fake = Synthesizer(time_limit=SHORT, device="cuda").fit(_table()).sample(100)
+    assert list(fake.dtypes) == list(_table().dtypes)
