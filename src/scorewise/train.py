@@ -22,11 +22,14 @@ class Loss(NamedTuple):
         logdet: half the log-determinant of the covariance that whitened it; it carries no gradient as long as the
             covariance is a function of the level alone.
         categories: cross-entropy.
+        square: squared norm of the residual: whitened for numbers, as it stands for categories. Both are the gradient
+            with respect to what the network gives out; no unit.
     """
 
     numbers: Tensor
     logdet: Tensor
     categories: Tensor
+    square: Tensor
 
     @property
     def total(self) -> Tensor:
@@ -56,15 +59,17 @@ def loss(posterior: Posterior, y: Tensor) -> Loss:
     if not isinstance(posterior.cov, Blocks):
         raise TypeError(f"cov must be Blocks, however: {type(posterior.cov).__name__}. Wrap it: Blocks([cov], [(D,)]).")
     numbers = y.new_zeros(len(y))
-    logdet, categories = numbers, numbers
+    logdet, categories, square = numbers, numbers, numbers
     labels, means = posterior.cov.split(y), posterior.cov.split(posterior.mean)
     for part, label, mean in zip(posterior.cov.parts, labels, means, strict=True):
         if isinstance(part, Simplex):
             categories = categories - (label * part.log_p).flatten(1).sum(1)
+            square = square + (label - mean.detach()).flatten(1).square().sum(1)
         else:
-            numbers = numbers + 0.5 * part.whiten(label - mean).flatten(1).square().sum(1)
+            squares = part.whiten(label - mean).flatten(1).square().sum(1)
+            numbers, square = numbers + 0.5 * squares, square + squares.detach()
             logdet = logdet + 0.5 * part.logdet
-    return Loss(numbers, logdet, categories)
+    return Loss(numbers, logdet, categories, square)
 
 
 class DivergedError(RuntimeError):
@@ -142,7 +147,7 @@ class State:
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state by name, detached, to be written to a file."""
-        named = {"step": torch.tensor(self.step), "mean_loss": self.density.mean_loss, "seen": self.density.seen}
+        named = {"step": torch.tensor(self.step), "mean_square": self.density.mean_square, "seen": self.density.seen}
         for i, (p, a) in enumerate(zip(self.parameters, self.averaged, strict=True)):
             named[f"parameter.{i}"], named[f"average.{i}"] = p.detach(), a
             for optimizer in self.optimizers:
@@ -173,7 +178,7 @@ class State:
             owner = next(o for o in self.optimizers if any(p is q for q in o.param_groups[0]["params"]))
             if moments:
                 owner.state[p] = moments
-        self.density.mean_loss, self.density.seen = named["mean_loss"].clone(), named["seen"].clone()
+        self.density.mean_square, self.density.seen = named["mean_square"].clone(), named["seen"].clone()
         self.step = int(named["step"])
 
     def finish(self) -> None:
@@ -235,5 +240,5 @@ def train(
                 f"{state.step + 1}. The parameters of the step before are kept; look for extreme values in the table."
             )
         state.advance(done)
-        state.density.observe(sigma_t, (losses.numbers + losses.categories).detach().cpu())
+        state.density.observe(sigma_t, losses.square.detach().cpu())
         yield Step(state.step, total, float(numbers), float(categories))

@@ -6,8 +6,9 @@ in the margin by construction and in their dependence on the other columns by le
 or equals another one in a share of the rows, has a **mode** besides: a category that says whether the cell is free,
 which column it equals, or that it is missing. Modes and categories are one-hot. All are generated jointly.
 
-NOTE: an explicit category for the common values (atoms) of each column was tried in the place of the intervals; on
-Credit Default it made detection easier, not harder, at equal steps (docs/measured.md).
+NOTE: an explicit category for the common values (atoms) of each column was tried in the place of the intervals. On
+Credit Default, at equal steps, a boosting detector told such tables apart more easily: the categories cost capacity at
+the levels where the scores already carry the same information. So there are none.
 """
 
 from collections.abc import Mapping, Sequence
