@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from scorewise.covariance import Blocks, Simplex, Spectral
-from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser, width_for
+from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser
 from scorewise.posterior import gaussian
 
 LAYOUT = Layout(2, (Group(1, 2), Group(2, 3)))
@@ -61,9 +61,3 @@ def test_moments_must_fit() -> None:
     wrong = _moments()._replace(mean=torch.zeros(3))
     with pytest.raises(ValueError, match=r"fit the layout \(numbers=2, slots=8\), however: mean\.shape=\(3,\)"):
         TableDenoiser(LAYOUT, wrong, 16, 1)
-
-
-def test_width_grows_with_the_table() -> None:
-    widths = [width_for(Layout(n, ())) for n in (2, 400, 4_000)]
-    assert widths == sorted(widths)
-    assert widths[0] < widths[-1]

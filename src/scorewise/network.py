@@ -179,8 +179,3 @@ class TableDenoiser(nn.Module):
         mean = torch.cat([self.mean + centred @ self.basis.mT, *(p.exp().flatten(1) for p in log_p)], 1)
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
         return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes))
-
-
-def width_for(layout: Layout) -> int:
-    """Width of the hidden layers for a table: grows with the square root of the encoded width, in steps of 64."""
-    return 64 * max(4, min(8, round(math.sqrt(layout.width) / 3)))

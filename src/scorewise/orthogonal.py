@@ -10,11 +10,11 @@ from torch import Tensor, nn
 _QUINTIC = 3.4445, -4.7750, 2.0315
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrices: Tensor, steps: int = 4) -> Tensor:
     """Move the singular values of matrices towards 1, keeping their singular vectors.
 
     Newton-Schulz iteration with a quintic polynomial, `X <- a X + b (X X') X + c (X X')^2 X`, from `X / |X|_F`. After
-    five steps singular values of 1e-2 of the norm and more lie between about 0.7 and 1.2.
+    four steps singular values of 5 % of the norm and more lie between about 0.6 and 1.25, smaller ones below.
 
     Args:
         matrices: shape (M, R, C).

@@ -13,7 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from scorewise.network import Group, Layout, Moments, TableDenoiser, width_for
+from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
 from scorewise.schedule import LevelDensity, log_levels
 from scorewise.tabular import store
@@ -24,8 +24,8 @@ from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
 from scorewise.train import State, train
 
 LOWEST, HIGHEST = 0.002, 20.0
-DEPTH = 3
-BATCH_ROWS = 512
+WIDTH, DEPTH = 256, 3
+BATCH_ROWS = 1_024
 CHUNK_ROWS = 1_024
 SAMPLER_STEPS = 30
 TRACE_POINTS = 200
@@ -55,6 +55,9 @@ class Progress(NamedTuple):
 def training_steps(rows: int, columns: int) -> int:
     """Length of the training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
 
+    `270 (27,000 / rows)^(3/4) min(1, (24 / columns)^(1/2))` passes over the table, and between 2,000 and 20,000 steps:
+    short tables are passed over more often, wide ones less often. It will be replaced by a derived stopping rule.
+
     Args:
         rows: rows of the table.
         columns: learnable columns.
@@ -62,8 +65,8 @@ def training_steps(rows: int, columns: int) -> int:
     Returns:
         Number of steps.
     """
-    passes = 330 * (27_000 / max(rows, 1)) ** 0.75
-    return int(np.clip(passes * rows / BATCH_ROWS, 2_000, 40_000))
+    passes = 270 * (27_000 / max(rows, 1)) ** 0.75 * min(1.0, (24 / max(columns, 1)) ** 0.5)
+    return int(np.clip(passes * rows / BATCH_ROWS, 2_000, 20_000))
 
 
 def choose_device(device: str) -> torch.device:
@@ -427,7 +430,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
 
 def _network(layout: Layout, moments: Moments, seed: int) -> TableDenoiser:
-    return TableDenoiser(layout, moments, width_for(layout), DEPTH, torch.Generator().manual_seed(seed))
+    return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(seed))
 
 
 def _batch_rows(step: int, size: int, rows: int, seed: int) -> Tensor:
