@@ -1,6 +1,5 @@
-"""Progress on a terminal and without one, and figures as they are read."""
+"""Progress on a terminal and without one."""
 
-import math
 import os
 import subprocess
 import sys
@@ -9,12 +8,8 @@ from collections.abc import Generator
 import pytest
 
 from scorewise import terminal
-from scorewise.tabular.score import METRICS, UTILITY_OF_NUMBERS, Metric
 from scorewise.tabular.synthesizer import Progress
-from scorewise.terminal import figure, follow
-
-SHAPES = next(metric for metric in METRICS if metric.key == "shapes")
-DETECTION = next(metric for metric in METRICS if metric.key == "detection")
+from scorewise.terminal import follow
 
 
 def three_steps() -> Generator[Progress, None, str]:
@@ -103,19 +98,3 @@ def test_on_a_terminal_progress_is_a_bar() -> None:
     assert "Sampling" in shown
     assert "━" in shown
     assert "50 of 200 rows, 10.0 rows/s, 0:15 left" in shown
-
-
-@pytest.mark.parametrize(
-    ("metric", "value", "se", "expected"),
-    [
-        (SHAPES, 0.0075, 0.0002, "0.75 ± 0.02 %"),
-        (SHAPES, 0.0075, 0.0, "0.75 %"),
-        (DETECTION, 0.63712, 0.00251, "0.637 ± 0.003"),
-        (UTILITY_OF_NUMBERS, 0.5, None, "0.500"),
-        (DETECTION, 0.5, math.nan, "0.500"),
-        (DETECTION, None, None, ""),
-        (DETECTION, math.nan, 0.1, ""),
-    ],
-)
-def test_a_figure(metric: Metric, value: float | None, se: float | None, expected: str) -> None:
-    assert figure(metric, value, se) == expected

@@ -1,7 +1,5 @@
 """The denoising network of tables: noisy numbers and noisy one-hot categories in, a posterior out."""
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch

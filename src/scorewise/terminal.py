@@ -1,6 +1,5 @@
 """What a command shows. Progress goes to the standard error, what came of it to the standard output."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -11,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from scorewise.tabular.report import Report
-    from scorewise.tabular.score import Metric
     from scorewise.tabular.synthesizer import Progress
 
 T = TypeVar("T")
@@ -71,8 +69,9 @@ def show(report: "Report") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from scorewise.tabular.figure import figure
     from scorewise.tabular.metrics import METRICS
-    from scorewise.tabular.page import verdict
+    from scorewise.tabular.verdict import verdict
 
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     for level, sentence in verdict(report):
@@ -93,24 +92,6 @@ def show(report: "Report") -> None:
         if metric.key in report.skipped:
             console.print(Text(f"{metric.title}: not measured. {report.skipped[metric.key]}"))
     console.print("The floor is the same score between real rows and other real rows; ± is one standard error.")
-
-
-def figure(metric: "Metric", value: float | None, se: float | None) -> str:
-    """A score as it is read: shares in percent, all else with three decimals, ± one standard error where there is one.
-
-    Args:
-        metric: what is measured
-        value: the score or its floor, None where it was not measured
-        se: its standard error, in the same unit
-
-    Returns:
-        The figure; empty where there is no value.
-    """
-    if value is None or not math.isfinite(value):
-        return ""
-    scale, decimals, unit = (100.0, 2, " %") if metric.unit == "share" else (1.0, 3, "")
-    error = f" ± {scale * se:.{decimals}f}" if se is not None and math.isfinite(se) and se > 0 else ""
-    return f"{scale * value:.{decimals}f}{error}{unit}"
 
 
 class _Lines:

@@ -1,6 +1,5 @@
 """The main job on small real work: fit, sample, save, load, stop and go on."""
 
-import itertools
 import json
 from pathlib import Path
 
@@ -65,19 +64,18 @@ def test_same_seed_same_table_and_the_start_of_a_longer_one(fitted: Synthesizer)
     assert fitted.sample(CHUNK_ROWS + 10, seed=3).iloc[:50].equals(first)
 
 
-def test_same_seed_same_model() -> None:
-    def parameters() -> list[torch.Tensor]:
-        synthesizer = Synthesizer(seed=5)
-        steps = synthesizer.fit_steps(_table(100))
-        list(itertools.islice(steps, 5))
-        steps.close()
-        frame = steps.gi_frame
-        assert frame is None
-        full = Synthesizer(seed=5, time_limit=1e-6).fit(_table(100))
-        return list(full.network_.parameters())
+@pytest.fixture(name="thirty_steps")
+def _thirty_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
 
-    for one, other in zip(parameters(), parameters(), strict=True):
-        assert torch.equal(one, other)
+
+@pytest.mark.usefixtures("thirty_steps")
+def test_same_seed_same_model_and_another_seed_another() -> None:
+    first, twin, other = (Synthesizer(seed=seed).fit(_table(100)) for seed in (5, 5, 6))
+    pairs = list(zip(first.network_.parameters(), twin.network_.parameters(), strict=True))
+    assert all(torch.equal(one, two) for one, two in pairs)
+    assert first.sample(20).equals(twin.sample(20))
+    assert not first.sample(20).equals(other.sample(20))
 
 
 def test_a_saved_model_gives_the_same_rows(fitted: Synthesizer, tmp_path: Path) -> None:
@@ -106,8 +104,8 @@ def test_a_damaged_model_is_refused(fitted: Synthesizer, tmp_path: Path) -> None
         Synthesizer.load(tmp_path / "model")
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
+@pytest.mark.usefixtures("thirty_steps")
+def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
     table = _table(200)
     whole = Synthesizer(seed=1).fit(table)
     stopped = Synthesizer(seed=1, checkpoint=tmp_path / "part")
