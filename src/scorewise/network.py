@@ -1,5 +1,6 @@
 """The denoising network of tables: noisy numbers and noisy one-hot categories in, a posterior out."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
