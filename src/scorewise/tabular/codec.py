@@ -278,6 +278,22 @@ class Codec:
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
         return self.schema.restore(Cells(numbers, categories), len(x), seed)
 
+    def scores(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give the normal scores of encoded rows, and which of them stand for a value rather than a missing cell.
+
+        Args:
+            x: encoded rows, shape (N, D).
+
+        Returns:
+            Scores, shape (N, n), and whether each is present, shape (N, n).
+        """
+        z = x[:, : self.layout.numbers]
+        present = np.ones(z.shape, dtype=bool)
+        for (name, part), size, start in zip(self.names, self.sizes, self.offsets.tolist(), strict=True):
+            if part == "mode" and self.numbers[name].missing:
+                present[:, self.scored.index(name)] = x[:, start : start + size].argmax(1) < size - 1
+        return z, present
+
     def moments(self, rows: Compact) -> Moments:
         """First and second moments of the normal scores, and log-frequencies of the codes.
 

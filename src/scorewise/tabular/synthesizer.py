@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -17,6 +17,7 @@ from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
 from scorewise.schedule import LevelDensity, log_levels
 from scorewise.tabular import store
+from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
@@ -30,6 +31,7 @@ CHUNK_ROWS = 1_024
 SAMPLER_STEPS = 30
 TRACE_POINTS = 200
 CHECKPOINT_SECONDS = 60.0
+CALIBRATION_ROWS = 30_000
 
 
 class Progress(NamedTuple):
@@ -125,6 +127,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         schema_: the schema.
         codec_: the codec.
         network_: the trained denoiser.
+        calibration_: the map that makes the margins of its normal scores standard normal.
         trace_: training curve, lists under "step", "loss", "numbers", "categories" (nats per column), "seconds".
 
     Examples:
@@ -139,6 +142,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     schema_: Schema
     codec_: Codec
     network_: TableDenoiser
+    calibration_: Calibration
     trace_: dict[str, list[float]]
     kind_: FrameKind
 
@@ -230,7 +234,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             return max(share, (time.monotonic() - start) / (60 * self.time_limit))
 
         first, since, saved = state.step, time.monotonic(), time.monotonic()
-        mean = np.zeros(3)
+        mean, rate = np.zeros(3), 0.0
         interval = max(1, total // TRACE_POINTS)
         finished = False
         try:
@@ -253,8 +257,14 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if not finished and self.checkpoint is not None and state.step > 0:
                 self._save_checkpoint(state, trace, fingerprint, time.monotonic() - start)
         state.finish()
+        network.eval()
+        drawn: list[np.ndarray] = []
+        for made, x in _sample_rows(network, codec.layout, min(table.num_rows, CALIBRATION_ROWS), -1 - self.seed):
+            drawn.append(x)
+            yield Progress(state.step, state.step, "steps", rate, float(mean[0]), f"calibrating, {made:,} rows")
+        self.calibration_ = Calibration.fit(*codec.scores(np.concatenate(drawn)))
         self.schema_, self.codec_, self.trace_ = schema, codec, trace
-        self.network_ = network.eval()
+        self.network_ = network
         self.kind_ = kind_of(frame)
         if self.checkpoint is not None:
             store.remove(self.checkpoint)
@@ -307,20 +317,15 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if n < 1:
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
-        device = next(self.network_.parameters()).device
-        levels = log_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
         rows: list[np.ndarray] = []
         since = time.monotonic()
-        for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
-            generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
-            x = HIGHEST * torch.randn(CHUNK_ROWS, self.codec_.layout.width, generator=generator).to(device)
-            with torch.inference_mode():
-                for state in multistep(self.network_, x, levels):
-                    x = state.x
-            rows.append(x[: n - first].float().cpu().numpy())
-            made = min(n, first + CHUNK_ROWS)
+        for made, x in _sample_rows(self.network_, self.codec_.layout, n, seed):
+            rows.append(x)
             yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
-        return self.codec_.decode(np.concatenate(rows), seed)
+        numbers = self.codec_.layout.numbers
+        whole = np.concatenate(rows).astype(np.float64)
+        whole[:, :numbers] = self.calibration_.apply(whole[:, :numbers])
+        return self.codec_.decode(whole, seed)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a folder of safetensors and JSON; the folder holds no row of the table.
@@ -349,6 +354,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         }
         tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
         tensors |= {f"codec.{name}": tensor for name, tensor in self.codec_.arrays().items()}
+        tensors["calibration"] = torch.from_numpy(self.calibration_.quantiles)
         store.write(path, facts, tensors)
 
     @classmethod
@@ -384,13 +390,16 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots))
             network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
             network.load_state_dict(weights)
+            calibration = Calibration(tensors["calibration"].numpy())
+            if calibration.quantiles.shape != Calibration.identity(n).quantiles.shape:
+                raise ValueError(f"the calibration has shape {calibration.quantiles.shape}")
             synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.kind_ = facts["trace"], facts["frame"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{path} must be a whole model, however: {type(error).__name__}: {error}. Fit the model again."
             ) from error
-        synthesizer.codec_, synthesizer.schema_ = codec, codec.schema
+        synthesizer.codec_, synthesizer.schema_, synthesizer.calibration_ = codec, codec.schema, calibration
         synthesizer.network_ = network.to(choose_device(device)).eval()
         return synthesizer
 
@@ -439,3 +448,20 @@ def _batch_rows(step: int, size: int, rows: int, seed: int) -> Tensor:
     order = np.random.default_rng([seed, step // per_pass]).permutation(rows)
     start = (step % per_pass) * size
     return torch.from_numpy(order[start : start + size])
+
+
+def _sample_rows(network: TableDenoiser, layout: Layout, n: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Sample encoded rows chunk by chunk.
+
+    Yields:
+        The number of rows made so far and the new ones, shape (at most `CHUNK_ROWS`, D).
+    """
+    device = next(network.parameters()).device
+    levels = log_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
+    for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
+        x = HIGHEST * torch.randn(CHUNK_ROWS, layout.width, generator=generator).to(device)
+        with torch.inference_mode():
+            for state in multistep(network, x, levels):
+                x = state.x
+        yield min(n, first + CHUNK_ROWS), x[: n - first].float().cpu().numpy()
