@@ -46,6 +46,7 @@ def machine() -> dict[str, str]:
         "processor": name,
         "cores": str(os.cpu_count()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
         "bfloat16 used": str(prefers_bf16(torch.device("cpu"))),
         "python": platform.python_version(),
         **{package: version(package) for package in ("scorewise", "torch", "numpy", "lightgbm")},
@@ -86,6 +87,7 @@ def measure(name: str, seed: int) -> dict[str, object]:
         "fit seconds": round(ticks[0][0], 1),
         "fit CPU seconds": round(ticks[0][1], 1),
         "sample seconds": round(ticks[1][0], 1),
+        "sample CPU seconds": round(ticks[1][1], 1),
         "peak MB of fit and sample": round(peak),
         "scores": {key: score._asdict() for key, score in report.scores.items()},
         "skipped": report.skipped,
@@ -107,7 +109,7 @@ SHOWN = {
 
 def markdown(results: dict[str, dict[str, Any]]) -> str:
     """Lay the results out as the table of the README, with a sentence about the machine."""
-    head = ["table", "rows x columns", "fit s", "sample s", "MB", *(title for title, _, _ in SHOWN.values())]
+    head = ["table", "rows x columns", "fit CPU s", "sample CPU s", "MB", *(title for title, _, _ in SHOWN.values())]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, found in results.items():
         size = f"{found['rows']['train']:,} x {found['columns']}"
@@ -125,7 +127,7 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
     lines += [
         "",
         f"Machine: {about['processor']}, {about['cores']} cores, {about['instructions']}, bfloat16 used: "
-        f"{about['bfloat16 used']}; torch {about['torch']}. Seconds are wall-clock.",
+        f"{about['bfloat16 used']}; torch {about['torch']}, {about['threads']} threads a process.",
     ]
     return "\n".join(lines)
 
