@@ -12,7 +12,8 @@ class Calibration:
 
     A denoiser that has been trained for minutes gets the margins nearly right; the encoding knows them exactly. With
     Q the model's quantile function of a score, measured on a sample, the map sends `Q(Phi(a))` to a for a on a grid, is
-    linear between and a shift beyond. It moves values within a column only and so keeps the dependence (the copula).
+    linear between and a shift beyond. Each shift is shrunk by the share of it that sampling noise explains, so a margin
+    that is right is left alone. It moves values within a column only and so keeps the dependence (the copula).
 
     Args:
         quantiles: the model's quantiles at `Phi(LEVELS)`, non-decreasing along the last axis, shape (n, 21).
@@ -48,7 +49,12 @@ class Calibration:
         for i in range(scores.shape[1]):
             column = scores[present[:, i], i]
             if len(column) >= 100:
-                quantiles[i] = np.quantile(column, ndtr(LEVELS))
+                p = ndtr(LEVELS)
+                shift = np.quantile(column, p) - LEVELS
+                density = np.exp(-0.5 * LEVELS**2) / np.sqrt(2 * np.pi)
+                noise = p * (1 - p) / (len(column) * density**2)  # variance of a sample quantile
+                kept = np.clip(1 - noise / np.maximum(shift**2, 1e-12), 0, 1)
+                quantiles[i] = np.maximum.accumulate(LEVELS + kept * shift)
         return cls(quantiles)
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
