@@ -65,12 +65,12 @@ def split(name: str) -> tuple[pa.Table, pa.Table]:
     return table.take(np.sort(order[count:])), table.take(np.sort(order[:count]))
 
 
-def measure(name: str, seed: int) -> dict[str, object]:
-    """Fit, sample and score one table."""
+def measure(name: str, seed: int, minutes: float | None) -> dict[str, object]:
+    """Fit (for so many minutes at most, where a limit is given), sample and score one table."""
     train, test = split(name)
     target = DATASETS[name].target
     clocks = [(time.perf_counter(), time.process_time())]
-    synthesizer = Synthesizer(seed=seed, target=target).fit(train)
+    synthesizer = Synthesizer(seed=seed, target=target, time_limit=minutes).fit(train)
     clocks.append((time.perf_counter(), time.process_time()))
     synthetic = synthesizer.sample(train.num_rows, seed=seed)
     clocks.append((time.perf_counter(), time.process_time()))
@@ -84,6 +84,7 @@ def measure(name: str, seed: int) -> dict[str, object]:
         "parameters": sum(p.numel() for p in synthesizer.network_.parameters()),
         "steps": int(synthesizer.trace_["step"][-1]),
         "seed": seed,
+        "time limit in minutes": minutes,
         "fit seconds": round(ticks[0][0], 1),
         "fit CPU seconds": round(ticks[0][1], 1),
         "sample seconds": round(ticks[1][0], 1),
@@ -122,7 +123,9 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
         for key, (_, scale, digits) in SHOWN.items():
             score = found["scores"].get(key)
             cells.append(f"{scale * score['value']:.{digits}f} [{scale * score['floor']:.{digits}f}]" if score else "")
-        lines.append("| " + " | ".join([name, size, *times, *cells]) + " |")
+        cut = found["time limit in minutes"]
+        label = name if cut is None else f"{name} (cut at {cut:g} minutes)"
+        lines.append("| " + " | ".join([label, size, *times, *cells]) + " |")
     about = next(iter(results.values()))["machine"]
     lines += [
         "",
@@ -138,6 +141,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--time-limit", type=float, metavar="MINUTES", help="cut the training; noted in the JSON file")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--markdown", action="store_true", help="print the README's table from the JSON file")
     options = parser.parse_args()
@@ -145,11 +149,13 @@ def main() -> None:
         print(markdown(json.loads(options.out.read_text())))
         return
     if options.one:
-        print(json.dumps(measure(options.tables[0], options.seed)))
+        print(json.dumps(measure(options.tables[0], options.seed, options.time_limit)))
         return
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
     for name in options.tables or [name for name in TABLES if name not in results]:
         command = [sys.executable, __file__, name, "--one", "--seed", str(options.seed)]
+        if options.time_limit is not None:
+            command += ["--time-limit", str(options.time_limit)]
         run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         results[name] = json.loads(run.stdout.splitlines()[-1])
         part = options.out.with_suffix(".part")

@@ -15,13 +15,25 @@ def test_values_on_a_grid_come_back_exactly_from_any_point_of_their_interval(val
     np.testing.assert_array_equal(marginal.invert(u), column)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=300))
-def test_values_without_a_grid_come_back(values: list[float]) -> None:
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=300), st.integers(0, 2**31))
+def test_values_without_a_grid_come_back(values: list[float], seed: int) -> None:
     column = np.array(values)
     marginal = Marginal.fit(column, None)
     low, high = marginal.interval(column)
-    np.testing.assert_array_equal(low, high)
-    np.testing.assert_allclose(marginal.invert(low), column, rtol=1e-9, atol=1e-6)
+    u = low + (high - low) * np.random.default_rng(seed).uniform(0.001, 0.999, len(column))
+    np.testing.assert_allclose(marginal.invert(u), column, rtol=1e-9, atol=1e-6)
+
+
+def test_a_common_value_without_a_grid_is_an_interval_that_comes_back_exactly() -> None:
+    rng = np.random.default_rng(0)
+    column = np.where(rng.random(10_000) < 0.5, 0.0, rng.normal(size=10_000))
+    marginal = Marginal.fit(column, None)
+    low, high = marginal.interval(np.zeros(1))
+    assert 0.48 < high[0] - low[0] < 0.52
+    assert (marginal.invert(np.linspace(low[0] + 1e-9, high[0] - 1e-9, 50)) == 0).all()
+    u = rng.random(10_000)
+    assert 0.48 < (marginal.invert(u) == 0).mean() < 0.52
+    assert len(np.unique(marginal.invert(u))) > 4_000  # the others are not copied from the table
 
 
 def test_the_randomised_transform_is_uniform() -> None:

@@ -14,12 +14,13 @@ class Marginal:
 
     On a grid the mass of a value v is spread over its cell `[v - step/2, v + step/2]`, so a uniform draw from
     `[F(v - step/2), F(v + step/2)]` is uniform over the rows (the randomised probability-integral transform) and
-    inverts to v exactly. Without a grid, F is the mid-distribution function. Knots are `KNOTS` quantiles, every value
-    that is more frequent than they are apart, and the `TAIL_VALUES` outermost values on each side.
+    inverts to v exactly. Without a grid, a value that many rows share is an interval too, over which the inverse is
+    flat, and F is the mid-distribution function at the others. Knots are `KNOTS` quantiles, every value that is more
+    frequent than they are apart, and the `TAIL_VALUES` outermost values on each side.
 
     Args:
-        knots: values, increasing, shape (M,).
-        heights: F at the knots, increasing from 0 or more to 1 or less, shape (M,).
+        knots: values, non-decreasing, shape (M,).
+        heights: F at the knots, non-decreasing from 0 or more to 1 or less, shape (M,).
         step: spacing of the grid, or None.
         rows: rows that it was fitted to; sets how far into the tails it reaches.
 
@@ -50,10 +51,14 @@ class Marginal:
         below = above - counts / n
         keep = np.zeros(len(distinct), dtype=bool)
         keep[:TAIL_VALUES] = keep[-TAIL_VALUES:] = True
-        keep |= counts >= max(5, n / KNOTS)
+        heavy = counts >= max(5, n / KNOTS)
+        keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None:
-            return cls(distinct[keep], ((above + below) / 2)[keep], None, n)
+            middle = (above + below) / 2
+            ends = np.stack([np.where(heavy, below, middle), np.where(heavy, above, middle)], 1)[keep]
+            twice = np.stack([np.ones(len(ends), dtype=bool), heavy[keep]], 1)
+            return cls(np.repeat(distinct[keep], 2).reshape(-1, 2)[twice], ends[twice], None, n)
         cells = distinct[keep]
         knots = np.stack([cells - step / 2, cells + step / 2], 1).ravel()
         heights = np.stack([below[keep], above[keep]], 1).ravel()
@@ -66,11 +71,17 @@ class Marginal:
             values: shape (N,), not NaN.
 
         Returns:
-            Lower and upper ends, shape (N,) each; equal where there is no grid.
+            Lower and upper ends, shape (N,) each; equal where there is no grid and the value is not a common one.
         """
-        half = 0.0 if self.step is None else self.step / 2
-        low = np.interp(values - half, self.knots, self.heights)
-        return low, np.interp(values + half, self.knots, self.heights)
+        if self.step is not None:
+            half = self.step / 2
+            low = np.interp(values - half, self.knots, self.heights)
+            return low, np.interp(values + half, self.knots, self.heights)
+        between = np.interp(values, self.knots, self.heights)
+        first = np.searchsorted(self.knots, values, "left").clip(max=len(self.knots) - 1)
+        last = np.searchsorted(self.knots, values, "right") - 1
+        at = self.knots[first] == values
+        return np.where(at, self.heights[first], between), np.where(at, self.heights[last], between)
 
     def invert(self, u: np.ndarray) -> np.ndarray:
         """Give the value at each probability.
