@@ -114,11 +114,8 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, found in results.items():
         size = f"{found['rows']['train']:,} x {found['columns']}"
-        times = [
-            f"{found['fit seconds']:.0f}",
-            f"{found['sample seconds']:.0f}",
-            str(found["peak MB of fit and sample"]),
-        ]
+        measured = ("fit CPU seconds", "sample CPU seconds", "peak MB of fit and sample")
+        times = [f"{found[key]:.0f}" for key in measured]
         cells = []
         for key, (_, scale, digits) in SHOWN.items():
             score = found["scores"].get(key)
