@@ -8,7 +8,6 @@ written; 130, interrupted.
 import functools
 import json
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -422,13 +421,9 @@ def _write_text(text: str, path: str) -> None:
     if path == "-":
         typer.echo(text, nl=False)
         return
-    file = Path(path)
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    from scorewise.tabular.table import write_whole
+
+    write_whole(Path(path), text.encode())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from scorewise.tabular.defect import TableError
 from scorewise.tabular.metrics import METRICS, UTILITY_OF_NUMBERS, Metric, Score, Shapes, Trends, UnmeasuredError
 from scorewise.tabular.page import render
 from scorewise.tabular.schema import Cells, Schema
-from scorewise.tabular.table import to_arrow
+from scorewise.tabular.table import to_arrow, write_whole
 
 FORMAT = 1
 FEWEST_ROWS = 40  # so that each half of the real table has twenty
@@ -153,13 +152,7 @@ class Report:
         Args:
             path: the file to write.
         """
-        path = Path(path)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            part.write_text(render(self), encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(Path(path), render(self).encode())
 
 
 def evaluate(

@@ -1,5 +1,6 @@
 """Synthesizer: fit a table, sample synthetic rows, save and load the model."""
 
+import functools
 import hashlib
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -222,9 +223,16 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         start = time.monotonic() - spent
         resident = Compact(*(part.to(device) for part in rows))
         size = min(BATCH_ROWS, table.num_rows)
+        per_pass = table.num_rows // size
+
+        @functools.lru_cache(maxsize=1)
+        def order(turn: int) -> Tensor:
+            """Rows in the order of one pass over the table."""
+            return torch.from_numpy(np.random.default_rng([self.seed, turn]).permutation(table.num_rows))
 
         def batch(step: int, generator: torch.Generator) -> Tensor:
-            chosen = _batch_rows(step, size, table.num_rows, self.seed).to(device)
+            turn, place = divmod(step, per_pass)
+            chosen = order(turn)[place * size : (place + 1) * size].to(device)
             return codec.expand(Compact(*(part[chosen] for part in resident)), generator)
 
         def done(step: int) -> float:
@@ -440,14 +448,6 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
 def _network(layout: Layout, moments: Moments, seed: int) -> TableDenoiser:
     return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(seed))
-
-
-def _batch_rows(step: int, size: int, rows: int, seed: int) -> Tensor:
-    """Rows of the batch of a step: a fresh permutation for each pass over the table."""
-    per_pass = max(1, rows // size)
-    order = np.random.default_rng([seed, step // per_pass]).permutation(rows)
-    start = (step % per_pass) * size
-    return torch.from_numpy(order[start : start + size])
 
 
 def _sample_rows(network: TableDenoiser, layout: Layout, n: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -16,7 +16,7 @@ from scorewise.tabular import delimited
 from scorewise.tabular.defect import TableError, require_distinct_names
 from scorewise.tabular.frame import FrameKind, kind_of, like, to_arrow
 
-__all__ = ["FrameKind", "TableError", "kind_of", "like", "read_table", "to_arrow", "write_table"]
+__all__ = ["FrameKind", "TableError", "kind_of", "like", "read_table", "to_arrow", "write_table", "write_whole"]
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
@@ -97,7 +97,7 @@ def write_table(table: pa.Table, path: str | Path) -> None:
         data = delimited.render(table)
         if suffix == ".csv.gz":
             data = gzip.compress(data, compresslevel=6, mtime=0)
-    _write_whole(path, data)
+    write_whole(path, data)
 
 
 def _suffix(path: Path) -> str:
@@ -110,7 +110,16 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: to a file beside it, which then takes its place.
+
+    Args:
+        path: the file; what is there stays as it is if writing fails.
+        data: its new content.
+
+    Raises:
+        OSError: if it cannot be written; nothing is left behind.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
