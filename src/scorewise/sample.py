@@ -32,8 +32,8 @@ def multistep(
 
     With `h = log(sigma/sigma')` the step `x' = (sigma'/sigma) x + (1 - sigma'/sigma) D` is exact for a posterior mean D
     that does not change; D is extrapolated to the middle of the step from the two last evaluations,
-    `D = D_i + (h_i / (2 h_(i-1))) (D_i - D_(i-1))`. For Gaussian rows and log-uniform levels its error in the standard
-    deviation is about a tenth of Heun's at equal evaluations.
+    `D = D_i + (h_i / (2 h_(i-1))) (D_i - D_(i-1))`. For Gaussian rows and log-uniform levels its error in the
+    covariance is less than a third of Heun's at equal evaluations (40 against 40, held in the tests).
 
     With `churn > 0` it is stochastic: before each step the level is raised by the factor `1 + churn` with fresh
     noise, which lets later steps correct the errors of earlier ones.

@@ -102,7 +102,7 @@ def choose_device(device: str) -> torch.device:
 def prefers_bf16(device: torch.device) -> bool:
     """Whether matrix products in bfloat16 are faster than in float32: GPUs that support it, CPUs with AMX.
 
-    NOTE: AVX-512-BF16 without AMX does not qualify: it was measured at half the speed of float32.
+    NOTE: AVX-512-BF16 without AMX does not qualify: its products were slower than those of float32 where it was tried.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
