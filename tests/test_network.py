@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from scorewise.covariance import Blocks, Simplex, Spectral
+from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser
 from scorewise.posterior import gaussian
 
@@ -11,20 +12,22 @@ LAYOUT = Layout(2, (Group(1, 2), Group(2, 3)))
 def _moments() -> Moments:
     covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
     prior = torch.tensor([0.3, 0.7, 0.2, 0.5, 0.3, 0.4, 0.6, 0.0]).log()
-    return Moments(torch.tensor([0.1, -0.2]), covariance, prior.clamp(min=ABSENT))
+    edges = torch.tensor([[-40.0, -0.5, 0.1, 40.0], [-40.0, 0.0, 1.0, 40.0]])
+    values = torch.linspace(-REACH, REACH, 101).double().repeat(2, 1)
+    return Moments(torch.tensor([0.1, -0.2]), covariance, prior.clamp(min=ABSENT), edges, values)
 
 
 def _network() -> TableDenoiser:
     return TableDenoiser(LAYOUT, _moments(), 16, 2, torch.Generator().manual_seed(0))
 
 
-def test_it_starts_as_the_exact_denoiser_of_independent_gaussian_numbers_and_categories() -> None:
+def test_it_starts_as_the_exact_denoiser_of_independent_normal_numbers_and_categories() -> None:
     generator = torch.Generator().manual_seed(1)
     sigma_t = torch.tensor([0.3, 0.8, 2.0])
     x_t = torch.randn(3, LAYOUT.width, generator=generator)
     posterior = _network()(x_t, sigma_t)
-    numbers = gaussian(_moments().mean, _moments().covariance)(x_t[:, :2], sigma_t)
-    torch.testing.assert_close(posterior.mean[:, :2], numbers.mean, atol=1e-3, rtol=0)
+    numbers = gaussian(torch.zeros(2), torch.eye(2))(x_t[:, :2], sigma_t)
+    torch.testing.assert_close(posterior.mean[:, :2], numbers.mean, atol=1e-5, rtol=0)
     logits = x_t[:, 4:7] / sigma_t[:, None] ** 2 + _moments().log_prior[2:5]
     torch.testing.assert_close(posterior.mean[:, 4:7], logits.softmax(1))
 
@@ -36,13 +39,28 @@ def test_posterior_is_made_of_one_spectral_and_one_simplex_per_group() -> None:
     assert posterior.mean.shape == posterior.cov.diag.shape == (4, LAYOUT.width)
 
 
+def test_margins_are_beliefs_about_the_numbers_and_their_mean_is_corrected() -> None:
+    network = _network()
+    x_t, sigma_t = torch.zeros(3, LAYOUT.width), torch.tensor([0.1, 1.0, 10.0])
+    torch.nn.init.normal_(network.outlet.weight, generator=torch.Generator().manual_seed(0))
+    posterior = network(x_t, sigma_t)
+    assert posterior.margins is not None
+    assert posterior.margins.probabilities.shape == (3, 2, 3)
+    assert not torch.allclose(posterior.margins.mean, posterior.mean[:, :2])
+    with torch.no_grad():
+        network.outlet.weight[:2] = 0
+    posterior = network(x_t, sigma_t)
+    assert posterior.margins is not None
+    torch.testing.assert_close(posterior.margins.mean, posterior.mean[:, :2])
+
+
 def test_slots_that_no_level_uses_have_no_mass() -> None:
     posterior = _network()(torch.full((1, LAYOUT.width), 3.0), torch.tensor([0.2]))
     assert float(posterior.mean[0, -1].detach()) == 0.0
 
 
 def test_probabilities_sum_to_one_at_all_levels() -> None:
-    sigma_t = torch.tensor([0.002, 0.1, 20.0])
+    sigma_t = torch.tensor([0.002, 0.1, 80.0])
     x_t = torch.randn(3, LAYOUT.width, generator=torch.Generator().manual_seed(0)) * sigma_t[:, None]
     mean = _network()(x_t, sigma_t).mean
     torch.testing.assert_close(mean[:, 4:7].sum(1), torch.ones(3))
@@ -52,12 +70,13 @@ def test_probabilities_sum_to_one_at_all_levels() -> None:
 @pytest.mark.parametrize("layout", [Layout(0, (Group(2, 3),)), Layout(3, ())])
 def test_tables_of_categories_alone_or_numbers_alone(layout: Layout) -> None:
     n = layout.numbers
-    moments = Moments(torch.zeros(n), torch.eye(n), torch.full((layout.slots,), -1.1))
+    edges, values = torch.tensor([[-40.0, 0.0, 40.0]]).repeat(n, 1), torch.zeros(n, 101, dtype=torch.float64)
+    moments = Moments(torch.zeros(n), torch.eye(n), torch.full((layout.slots,), -1.1), edges, values)
     network = TableDenoiser(layout, moments, 16, 1, torch.Generator().manual_seed(0))
     assert network(torch.zeros(2, layout.width), torch.ones(2)).mean.shape == (2, layout.width)
 
 
 def test_moments_must_fit() -> None:
     wrong = _moments()._replace(mean=torch.zeros(3))
-    with pytest.raises(ValueError, match=r"fit the layout \(numbers=2, slots=8\), however: mean\.shape=\(3,\)"):
+    with pytest.raises(ValueError, match=r"fit the layout \(numbers=2, slots=8\), however: \{'mean': \(3,\)"):
         TableDenoiser(LAYOUT, wrong, 16, 1)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from scorewise.binned import Binned
 from scorewise.covariance import Blocks, Diagonal, Simplex
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.noise import GaussianNoise
@@ -22,7 +23,9 @@ def _rows(size: int, generator: torch.Generator) -> Tensor:
 
 
 def _state() -> State:
-    moments = Moments(torch.zeros(1), torch.full((1, 1), 1.09), torch.full((2,), 0.5).log())
+    edges = torch.tensor([[-40.0, -1.0, 0.0, 1.0, 40.0]])
+    values = torch.zeros(1, 101, dtype=torch.float64)
+    moments = Moments(torch.zeros(1), torch.full((1, 1), 1.09), torch.full((2,), 0.5).log(), edges, values)
     network = TableDenoiser(LAYOUT, moments, 32, 1, torch.Generator().manual_seed(0))
     return State(network, LevelDensity(0.01, 10), network.hidden_matrices())
 
@@ -49,6 +52,16 @@ def test_loss_is_the_negative_log_likelihood() -> None:
     torch.testing.assert_close(found.numbers + found.logdet + constant, normal)
     torch.testing.assert_close(found.categories, -log_p[torch.arange(3), 0, torch.arange(3)])
     torch.testing.assert_close(found.total, found.numbers + found.logdet + found.categories)
+
+
+def test_margins_are_a_tenth_of_what_is_minimised() -> None:
+    centre, spread = torch.tensor([[0.2], [-1.0]]), torch.tensor([[0.5], [0.3]])
+    margins = Binned(torch.zeros(2, 1, 2), torch.tensor([[-40.0, 0.0, 40.0]]), centre, spread)
+    y = torch.tensor([[0.3], [0.4]])
+    found = loss(Posterior(margins.mean, Blocks([Diagonal(torch.ones(2, 1))], [(1,)]), margins), y)
+    share = torch.special.ndtr(centre / spread)[:, 0]  # of the bin above 0, where both labels are
+    torch.testing.assert_close(found.margins, -share.log())
+    torch.testing.assert_close(found.objective, found.numbers - 0.1 * share.log())
 
 
 def test_loss_needs_blocks() -> None:

@@ -6,12 +6,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scorewise.binned import Binned, truncated
 from scorewise.covariance import Blocks, Simplex
+from scorewise.difference import Differences, strongest_pairs
 from scorewise.posterior import Posterior
 from scorewise.weighting import gaussian_weight
 
 ABSENT = -1e4
 """Log-probability of a padding slot: `exp` of it is 0, and 0 times it is 0, which `-inf` would not give."""
+PAIRS = 96
+"""Pairs of numbers whose difference the network is shown, the most correlated ones."""
 
 
 class Group(NamedTuple):
@@ -55,11 +59,16 @@ class Moments(NamedTuple):
         mean: of the numbers, shape (n,).
         covariance: of the numbers, shape (n, n).
         log_prior: log-frequency of each slot of the categories, `ABSENT` for padding, shape (slots,).
+        edges: edges of K bins of each number, shape (n, K + 1).
+        values: values of each number in the units of the table, at even normal scores between `-REACH` and `REACH`,
+            float64, shape (n, G).
     """
 
     mean: Tensor
     covariance: Tensor
     log_prior: Tensor
+    edges: Tensor
+    values: Tensor
 
 
 class Residual(nn.Module):
@@ -79,22 +88,24 @@ class Residual(nn.Module):
 
 
 class TableDenoiser(nn.Module):
-    """A residual network around the exact denoiser of independent Gaussian numbers and independent categories.
+    """A residual network around the exact denoiser of independent standard normal numbers and independent categories.
 
-    Numbers: in the principal basis of the data, with variance lam along a direction, the mean is
-    `lam/(lam+s2) x_t + sqrt(lam s2/(lam+s2)) F` with the network's output F, and the covariance is
-    `gaussian_weight`; the target of F has variance 1 at every level and in every direction of Gaussian rows.
+    Numbers: the belief about each one is `Binned`, with log-ratios that the network gives. The mean is that of this
+    belief plus a correction `U sqrt(lam s2/(lam+s2)) F` with the network's output F, in the principal basis U of the
+    data, with variance lam along a direction: the bins see single columns sharply, F sees how columns move together.
+    The covariance is `gaussian_weight`. The network is shown the masses of the bins before they are tilted, the
+    whitened numbers, and the `Differences` of the most correlated columns.
     Categories: the logits are the exact ones of a category that is independent of the rest,
-    `x_t / s2 + log prior`, plus the network's output. With the output at 0, where training starts, both are the
-    closed-form posteriors.
+    `x_t / s2 + log prior`, plus the network's output.
+    With the output at 0, where training starts, both are the closed-form posteriors.
 
     Shape:
         Input: noisy rows (B, D), levels (B,). Output: `Posterior` on shape (D,), its covariance a `Blocks` of one
-        `Spectral` (numbers) and one `Simplex` per group.
+        `Spectral` (numbers) and one `Simplex` per group, its margins the `Binned` beliefs about the numbers.
 
     Args:
         layout: what the D coordinates are.
-        moments: first and second moments of the numbers, log-frequencies of the categories.
+        moments: moments, bins and values of the numbers, log-frequencies of the categories.
         width: width of the hidden layers.
         depth: number of residual blocks.
         generator: source of randomness of the initial weights.
@@ -108,6 +119,7 @@ class TableDenoiser(nn.Module):
     """
 
     basis: Tensor
+    edges: Tensor
     variance: Tensor
     mean: Tensor
     log_prior: Tensor
@@ -118,11 +130,13 @@ class TableDenoiser(nn.Module):
     ) -> None:
         super().__init__()
         n, slots = layout.numbers, layout.slots
-        if moments.mean.shape != (n,) or moments.covariance.shape != (n, n) or moments.log_prior.shape != (slots,):
+        shapes = {name: tuple(tensor.shape) for name, tensor in moments._asdict().items()}
+        expected = {"mean": (n,), "covariance": (n, n), "log_prior": (slots,)}
+        wrong = {name: shape for name, shape in expected.items() if shapes[name] != shape}
+        if wrong or shapes["edges"][0] != n or shapes["values"][0] != n:
             raise ValueError(
-                f"moments must fit the layout (numbers={n}, slots={slots}), however: "
-                f"mean.shape={tuple(moments.mean.shape)}, covariance.shape={tuple(moments.covariance.shape)}, "
-                f"log_prior.shape={tuple(moments.log_prior.shape)}. Take both from the same codec."
+                f"moments must fit the layout (numbers={n}, slots={slots}), however: {shapes}. "
+                "Take both from the same codec."
             )
         self.layout = layout
         variance, basis = torch.linalg.eigh(moments.covariance.double()) if n else (torch.ones(0), torch.ones(0, 0))
@@ -131,11 +145,14 @@ class TableDenoiser(nn.Module):
         self.register_buffer("mean", moments.mean.float())
         self.register_buffer("log_prior", moments.log_prior.float())
         self.register_buffer("frequencies", torch.logspace(0, 2, 32))
-        self.inlet = nn.Linear(n + slots, width)
+        self.register_buffer("edges", moments.edges.float(), persistent=False)
+        self.bins = moments.edges.shape[1] - 1
+        self.differences = Differences(moments.values, strongest_pairs(moments.covariance, PAIRS))
+        self.inlet = nn.Linear(n + slots + n * self.bins + self.differences.pairs.shape[1], width)
         self.clock = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(Residual(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.outlet = nn.Linear(width, n + slots)
+        self.outlet = nn.Linear(width, n + slots + n * self.bins)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 bound = module.in_features**-0.5
@@ -167,14 +184,21 @@ class TableDenoiser(nn.Module):
         with torch.no_grad():
             alone = torch.cat([x_t[:, :0], *(p.exp().flatten(1) for p in self.log_posteriors(base))], 1)
         angles = (sigma_t.log() / 4)[:, None] * self.frequencies
-        h = self.inlet(torch.cat([numbers * (self.variance + s2).rsqrt(), alone], 1))
+        centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
+        with torch.no_grad():
+            moments = truncated(self.edges, centre, spread)
+            apart = self.differences(centre, spread)
+        features = [numbers * (self.variance + s2).rsqrt(), alone, moments[0].flatten(1), apart]
+        h = self.inlet(torch.cat(features, 1))
         h = h + self.clock(torch.cat([angles.sin(), angles.cos()], 1))
         for block in self.blocks:
             h = block(h)
         out = self.outlet(self.norm(h)).float()
         cov = gaussian_weight(self.basis, self.variance, sigma_t)
-        centred = self.variance / (self.variance + s2) * numbers + cov.variance.sqrt() * out[:, :n]
-        log_p = self.log_posteriors(base + out[:, n:])
-        mean = torch.cat([self.mean + centred @ self.basis.mT, *(p.exp().flatten(1) for p in log_p)], 1)
+        correction, logits, log_ratio = out.split([n, self.layout.slots, n * self.bins], 1)
+        margins = Binned(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)
+        log_p = self.log_posteriors(base + logits)
+        corrected = margins.mean + (cov.variance.sqrt() * correction) @ self.basis.mT
+        mean = torch.cat([corrected, *(p.exp().flatten(1) for p in log_p)], 1)
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
-        return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes))
+        return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes), margins)

@@ -40,13 +40,14 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose update of each matrix is orthogonalised and scaled to the size of AdamW's.
 
     NOTE[DIFF]: torch has an optimiser of this name from 2.9 on. It iterates in bfloat16, which is slower than float32
-    on CPUs without AMX, and one matrix at a time; here equal shapes are iterated together, in the dtype of the weights.
+    on some CPUs, and one matrix at a time; here equal shapes are iterated together, in the dtype that is asked for.
 
     Args:
         matrices: parameters with two dimensions.
         lr: learning rate, in the scale of AdamW's.
         momentum: decay of the running mean of the gradient, in [0, 1).
         weight_decay: decoupled weight decay.
+        dtype: in which the update is orthogonalised; None for that of the weights.
 
     Raises:
         ValueError: if a parameter does not have two dimensions.
@@ -55,8 +56,14 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, matrices: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
+        self,
+        matrices: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+        dtype: torch.dtype | None = None,
     ) -> None:
+        self.dtype = dtype
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         for group in self.param_groups:
             for p in group["params"]:
@@ -81,5 +88,6 @@ class Muon(torch.optim.Optimizer):
                     running.lerp_(p.grad, 1 - group["momentum"])
                     updates.append(torch.lerp(p.grad, running, group["momentum"]))  # type: ignore[arg-type]
                 size = -group["lr"] * 0.2 * math.sqrt(max(shape))
-                for p, update in zip(matrices, orthogonalise(torch.stack(updates)), strict=True):
+                stacked = torch.stack(updates)
+                for p, update in zip(matrices, orthogonalise(stacked.to(self.dtype or stacked.dtype)), strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=size)

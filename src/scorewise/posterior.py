@@ -6,15 +6,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scorewise.binned import Binned
 from scorewise.covariance import Covariance, Dense, Spectral
 from scorewise.noise import GaussianNoise
 
 
 class Posterior(NamedTuple):
-    """A belief about a label: its mean, shape (B, *E), and its covariance on E."""
+    """A belief about a label.
+
+    Attributes:
+        mean: shape (B, *E).
+        cov: covariance on E.
+        margins: the distributions of the first coordinates, each on its own, where the denoiser knows them.
+    """
 
     mean: Tensor
     cov: Covariance
+    margins: Binned | None = None
 
 
 Denoiser = Callable[[Tensor, Tensor], Posterior]

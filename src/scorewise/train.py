@@ -13,6 +13,9 @@ from scorewise.orthogonal import Muon
 from scorewise.posterior import Posterior
 from scorewise.schedule import LevelDensity
 
+MARGIN_SHARE = 0.1
+"""Weight of the bins' cross-entropy beside the quadratic loss."""
+
 
 class Loss(NamedTuple):
     """Losses of a batch in nats, each of shape (B,).
@@ -22,6 +25,7 @@ class Loss(NamedTuple):
         logdet: half the log-determinant of the covariance that whitened it; it carries no gradient as long as the
             covariance is a function of the level alone.
         categories: cross-entropy.
+        margins: cross-entropy of the bins of numbers.
         square: squared norm of the residual: whitened for numbers, as it stands for categories. Both are the gradient
             with respect to what the network gives out; no unit.
     """
@@ -29,7 +33,13 @@ class Loss(NamedTuple):
     numbers: Tensor
     logdet: Tensor
     categories: Tensor
+    margins: Tensor
     square: Tensor
+
+    @property
+    def objective(self) -> Tensor:
+        """What is minimised, shape (B,): numbers, categories, and a tenth of the margins."""
+        return self.numbers + self.categories + MARGIN_SHARE * self.margins
 
     @property
     def total(self) -> Tensor:
@@ -69,7 +79,10 @@ def loss(posterior: Posterior, y: Tensor) -> Loss:
             squares = part.whiten(label - mean).flatten(1).square().sum(1)
             numbers, square = numbers + 0.5 * squares, square + squares.detach()
             logdet = logdet + 0.5 * part.logdet
-    return Loss(numbers, logdet, categories, square)
+    margins = y.new_zeros(len(y))
+    if posterior.margins is not None:
+        margins = posterior.margins.cross_entropy(posterior.cov.split(y)[0]).sum(1)
+    return Loss(numbers, logdet, categories, margins, square)
 
 
 class DivergedError(RuntimeError):
@@ -102,6 +115,7 @@ class State:
         learning_rate: peak learning rate of AdamW.
         hidden_rate: peak learning rate of Muon, in the scale of AdamW's.
         average: decay of the exponential moving average of the parameters per step.
+        bf16: whether the updates of `hidden` are orthogonalised in bfloat16.
     """
 
     def __init__(
@@ -109,9 +123,10 @@ class State:
         network: nn.Module,
         density: LevelDensity,
         hidden: Sequence[nn.Parameter] = (),
-        learning_rate: float = 2e-3,
-        hidden_rate: float = 5e-3,
+        learning_rate: float = 4e-3,
+        hidden_rate: float = 1e-2,
         average: float = 0.999,
+        bf16: bool = False,
     ) -> None:
         self.network = network
         self.density = density
@@ -126,7 +141,7 @@ class State:
             torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
         ]
         if hidden:
-            self.optimizers.append(Muon(hidden, hidden_rate))
+            self.optimizers.append(Muon(hidden, hidden_rate, dtype=torch.bfloat16 if bf16 else None))
         self.peaks = [float(optimizer.param_groups[0]["lr"]) for optimizer in self.optimizers]
 
     def advance(self, share: float) -> None:
@@ -230,10 +245,11 @@ def train(
         numbers, categories = (losses.numbers * w).mean(), (losses.categories * w).mean()
         for p in state.parameters:
             p.grad = None
-        (numbers + categories).backward()  # type: ignore[no-untyped-call]
+        objective = (losses.objective * w).mean()
+        objective.backward()  # type: ignore[no-untyped-call]
         numbers, categories = numbers.detach(), categories.detach()
         norm = nn.utils.clip_grad_norm_(state.parameters, 5.0)
-        total = float(numbers + categories)
+        total = float(objective.detach())
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             raise DivergedError(
                 f"the loss and its gradient must be finite, however: loss={total:g}, norm={float(norm):g} at step "

@@ -173,3 +173,24 @@ def test_it_refuses_what_it_cannot_encode() -> None:
     gone = to_arrow(frame).set_column(0, "bill", pa.array([None] * 600, pa.int64()))
     with pytest.raises(TableError, match="'bill' must have no missing cell, however: 600 are missing"):
         codec.encode(gone)
+
+
+def test_bins_hold_the_scores_of_common_values_and_values_invert_the_scores() -> None:
+    frame = _linked()
+    codec = Codec.fit(frame)
+    edges, values = codec.edges(), codec.values()
+    assert edges.shape == (codec.layout.numbers, 65)
+    assert (edges.diff(dim=1) >= 0).all()
+    paid = codec.scored.index("paid")
+    scores = torch.from_numpy(codec.encode(frame))[:, paid].contiguous()
+    bins = torch.searchsorted(edges[paid].double(), scores, right=True)
+    zeros = torch.from_numpy((frame["paid"] == 0).to_numpy().copy())
+    assert len(bins[zeros].unique()) == 1
+    assert not (bins[~zeros] == bins[zeros][0]).any()
+    middle = values[paid, values.shape[1] // 2]
+    assert abs(float(middle) - frame["paid"].median()) <= 1
+
+
+def test_bins_of_many_columns_are_fewer_each() -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 60)), columns=[f"c{i}" for i in range(60)])
+    assert Codec.fit(frame).edges().shape == (60, 18)

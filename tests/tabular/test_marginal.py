@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,25 @@ def test_extrapolation_goes_on_beyond_the_range_and_only_there() -> None:
     assert low < column.min()
     assert middle == values[1]
     assert high > column.max()
+
+
+@pytest.mark.parametrize("step", [1.0, None])
+def test_bins_hold_common_values_alone_and_cut_the_rest_evenly(step: float | None) -> None:
+    rng = np.random.default_rng(0)
+    column = np.where(rng.random(5_000) < 0.3, 0.0, np.rint(rng.lognormal(9, 1, 5_000)))
+    marginal = Marginal.fit(column, step)
+    edges = marginal.bins(32)
+    assert len(edges) == 33
+    assert edges[0] == 0
+    assert edges[-1] == 1
+    assert (np.diff(edges) > 0).all()
+    low, high = marginal.interval(np.zeros(1))
+    zero = int(np.searchsorted(edges, low[0]))
+    np.testing.assert_allclose(edges[zero : zero + 2], [low[0], high[0]], atol=1e-12)
+    others = np.delete(np.diff(edges), zero)
+    assert others.max() < 2.1 * others.min()
+
+
+def test_a_column_of_few_values_has_fewer_bins_and_the_last_ones_are_empty() -> None:
+    marginal = Marginal.fit(np.repeat([1.0, 2.0, 3.0], [50, 30, 20]), 1.0)
+    np.testing.assert_allclose(marginal.bins(8), [0, 0.5, 0.8, 1, 1, 1, 1, 1, 1], atol=1e-9)

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
+from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
+from scorewise.tabular.digits import Digits
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.relation import Function, find_equalities, find_functions
 from scorewise.tabular.schema import Cells, Schema
@@ -28,9 +30,11 @@ from scorewise.tabular.table import TableError, to_arrow
 
 FEW_VALUES = 128
 COMMON_SHARE = 0.004
-DIRECT_LEVELS = 192
 MOST_ONE_HOT = 256
 EDGE = 1e-7
+BEYOND = 40.0
+MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8
+VALUE_POINTS = 8_193
 PROTECTED_ROWS = 5
 
 
@@ -54,20 +58,6 @@ class Number(NamedTuple):
     def modes(self) -> int:
         """Number of modes: free, parents, missing."""
         return 1 + len(self.parents) + self.missing
-
-
-class Digits(NamedTuple):
-    """A code of many levels as two categories: a group of levels, and the member of the group.
-
-    The most frequent levels are groups of one; the others stand together in the order of the levels.
-
-    Attributes:
-        group: group of each level, shape (K,).
-        member: member of the group, 0 for a group of one, shape (K,).
-    """
-
-    group: np.ndarray
-    member: np.ndarray
 
 
 class Compact(NamedTuple):
@@ -187,7 +177,7 @@ class Codec:
                 coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
-        digits = {name: _digits(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
+        digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, functions, digits, clip)
 
     def compact(self, table: pa.Table) -> Compact:
@@ -269,8 +259,7 @@ class Codec:
         categories: dict[str, np.ndarray] = {}
         for name in self.levels:
             if name in self.digits:
-                digits = self.digits[name]
-                categories[name] = _join(digits, codes[name, "level"], codes[name, "member"])
+                categories[name] = self.digits[name].join(codes[name, "level"], codes[name, "member"])
             elif (name, "level") in codes:
                 categories[name] = codes[name, "level"]
         self._determine(numbers, categories)
@@ -294,8 +283,25 @@ class Codec:
                 present[:, self.scored.index(name)] = x[:, start : start + size].argmax(1) < size - 1
         return z, present
 
+    def edges(self) -> Tensor:
+        """Normal scores at which the bins of each number column meet, float32, shape (n, K + 1); see `Marginal.bins`.
+
+        K falls with the number of columns, so that all of them together have about `MOST_BINS`.
+        """
+        n = self.layout.numbers
+        count = int(np.clip(MOST_BINS // max(n, 1), FEWEST_BINS_EACH, MOST_BINS_EACH))
+        heights = np.stack([self.numbers[name].marginal.bins(count) for name in self.scored]) if n else np.ones((0, 2))
+        edges = np.where(heights <= EDGE, -BEYOND, np.where(heights >= 1 - EDGE, BEYOND, ndtri(heights)))
+        return torch.from_numpy(edges).float()
+
+    def values(self) -> Tensor:
+        """Values of each number column at even normal scores between `-REACH` and `REACH`, float64, shape (n, G)."""
+        u = ndtr(np.linspace(-REACH, REACH, VALUE_POINTS))
+        found = [self.numbers[name].marginal.invert(u) for name in self.scored]
+        return torch.from_numpy(np.stack(found) if found else np.zeros((0, VALUE_POINTS)))
+
     def moments(self, rows: Compact) -> Moments:
-        """First and second moments of the normal scores, and log-frequencies of the codes.
+        """First and second moments of the normal scores, log-frequencies of the codes, bins and values of the numbers.
 
         Args:
             rows: the fitted table's compact rows.
@@ -310,7 +316,7 @@ class Codec:
         for i, (start, size) in enumerate(zip(self.offsets.tolist(), self.sizes, strict=True)):
             counts = torch.bincount(rows.codes[:, i].long(), minlength=size).double() + 0.5
             log_prior[start - n : start - n + size] = (counts / counts.sum()).log().float()
-        return Moments(middle.mean(0), covariance + 1e-4 * torch.eye(n), log_prior)
+        return Moments(middle.mean(0), covariance + 1e-4 * torch.eye(n), log_prior, self.edges(), self.values())
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
@@ -470,30 +476,6 @@ def _category_codes(
             )
         codes[column.name] = np.where(gone, known, code)
     return counts, codes
-
-
-def _digits(codes: np.ndarray, count: int) -> Digits:
-    frequency = np.bincount(codes, minlength=count)
-    direct = np.sort(np.argsort(-frequency, kind="stable")[:DIRECT_LEVELS])
-    rare = np.setdiff1d(np.arange(count), direct)
-    members = int(np.ceil(np.sqrt(len(rare))))
-    group, member = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    group[direct] = np.arange(len(direct))
-    group[rare] = len(direct) + np.arange(len(rare)) // members
-    member[rare] = 1 + np.arange(len(rare)) % members
-    return Digits(group, member)
-
-
-def _join(digits: Digits, group: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Find the level of each (group, member); in a group without that member, its nearest one."""
-    level = np.full((int(digits.group.max()) + 1, int(digits.member.max()) + 1), -1)
-    level[digits.group, digits.member] = np.arange(len(digits.group))
-    known = level >= 0
-    columns = np.arange(level.shape[1])
-    nearest = np.where(known[:, None, :], np.abs(columns[:, None] - columns[None, :])[None], level.shape[1] + 1)
-    filled = np.take_along_axis(level, nearest.argmin(2), 1)
-    joined: np.ndarray = filled[group, member]
-    return joined
 
 
 def _common(values: np.ndarray) -> np.ndarray:

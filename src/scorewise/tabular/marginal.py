@@ -100,6 +100,35 @@ class Marginal:
         snapped: np.ndarray = np.clip(first + np.rint((values - first) / self.step) * self.step, first, last)
         return snapped
 
+    def bins(self, count: int) -> np.ndarray:
+        """Cut (0, 1) into bins: values that many rows share are bins of their own, the rest is cut evenly.
+
+        Args:
+            count: number of bins, K.
+
+        Returns:
+            Edges from 0 to 1, non-decreasing, shape (K + 1,); where there are fewer bins, the last ones are empty.
+        """
+        values = np.unique(self.invert((np.arange(20_000) + 0.5) / 20_000))
+        low, high = self.interval(values)
+        mass = high - low
+        heavy = np.argsort(-mass, kind="stable")[: count // 2 - 1]
+        heavy = np.sort(heavy[mass[heavy] >= 1 / (2 * count)])
+        cuts = np.unique(np.concatenate([[0.0, 1.0], low[heavy], high[heavy]]))
+        cuts = cuts[np.append(True, np.diff(cuts) > 1e-7)]
+        cuts[-1] = 1.0
+        whole = np.isin(cuts[:-1], low[heavy])
+        widths = np.diff(cuts)
+        pieces = np.ones(len(widths), dtype=np.int64)
+        while pieces.sum() < count and not whole.all():
+            pieces[np.where(whole, 0.0, widths / pieces).argmax()] += 1
+        parts = [
+            np.linspace(low, high, number, endpoint=False)
+            for low, high, number in zip(cuts[:-1].tolist(), cuts[1:].tolist(), pieces.tolist(), strict=True)
+        ]
+        edges = np.concatenate([*parts, [1.0]])
+        return np.append(edges, np.ones(count + 1 - len(edges)))
+
     def extrapolate(self, z: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Let normal scores beyond those of the outermost rows reach beyond the fitted range.
 

@@ -25,7 +25,7 @@ from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
 from scorewise.train import State, train
 
-LOWEST, HIGHEST = 0.002, 20.0
+LOWEST, HIGHEST = 0.002, 80.0
 WIDTH, DEPTH = 256, 3
 BATCH_ROWS = 1_024
 CHUNK_ROWS = 1_024
@@ -58,8 +58,10 @@ class Progress(NamedTuple):
 def training_steps(rows: int, columns: int) -> int:
     """Length of the training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
 
-    `270 (27,000 / rows)^(3/4) min(1, (24 / columns)^(1/2))` passes over the table, and between 2,000 and 20,000 steps:
-    short tables are passed over more often, wide ones less often. It will be replaced by a derived stopping rule.
+    `190 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
+    steps: long and wide tables are passed over less often. The steps after which a network starts to memorise its rows
+    grow in proportion to their number, so short tables are not passed over more often. It will be replaced by a derived
+    stopping rule.
 
     Args:
         rows: rows of the table.
@@ -68,8 +70,8 @@ def training_steps(rows: int, columns: int) -> int:
     Returns:
         Number of steps.
     """
-    passes = 270 * (27_000 / max(rows, 1)) ** 0.75 * min(1.0, (24 / max(columns, 1)) ** 0.5)
-    return int(np.clip(passes * rows / BATCH_ROWS, 2_000, 20_000))
+    passes = 190 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
+    return int(np.clip(passes * rows / min(BATCH_ROWS, max(rows, 1)), 200, 15_000))
 
 
 def choose_device(device: str) -> torch.device:
@@ -100,13 +102,22 @@ def choose_device(device: str) -> torch.device:
 
 
 def prefers_bf16(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 are faster than in float32: GPUs that support it, CPUs with AMX.
+    """Whether matrix products in bfloat16 are faster than in float32.
 
-    NOTE: AVX-512-BF16 without AMX does not qualify: its products were slower than those of float32 where it was tried.
+    They are on GPUs that support them, on CPUs with AMX, and on AMD's CPUs with AVX-512-BF16.
+
+    NOTE: AVX-512-BF16 on Intel's CPUs without AMX does not qualify: its products were slower than those of float32
+    where it was tried. On AMD's they took half the time.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+    if device.type != "cpu":
+        return False
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    facts = Path("/proc/cpuinfo")
+    said = facts.read_text(encoding="utf-8", errors="replace") if facts.exists() else ""
+    return "AuthenticAMD" in said and torch.cpu._is_avx512_bf16_supported()
 
 
 class Synthesizer(BaseEstimator):  # type: ignore[misc]
@@ -214,7 +225,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
         rows = codec.compact(table)
         network = _network(codec.layout, codec.moments(rows), self.seed).to(device)
-        state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices())
+        bf16 = prefers_bf16(device)
+        state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices(), bf16=bf16)
         trace: dict[str, list[float]] = {key: [] for key in ("step", "loss", "numbers", "categories", "seconds")}
         columns = len(schema.numbers) + len(schema.categories)
         total = training_steps(table.num_rows, columns)
@@ -246,7 +258,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         interval = max(1, total // TRACE_POINTS)
         finished = False
         try:
-            for step in train(state, batch, size, done, self.seed, prefers_bf16(device)):
+            for step in train(state, batch, size, done, self.seed, bf16):
                 losses = np.array([step.loss, step.numbers, step.categories]) / columns
                 mean += (losses - mean) / min(step.step - first, 50)
                 now = time.monotonic()
@@ -395,7 +407,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if layout != codec.layout:
                 raise ValueError(f"the layouts of network and codec differ: {layout} and {codec.layout}")
             n = layout.numbers
-            blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots))
+            blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), codec.edges(), codec.values())
             network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
             network.load_state_dict(weights)
             calibration = Calibration(tensors["calibration"].numpy())
@@ -457,11 +469,12 @@ def _sample_rows(network: TableDenoiser, layout: Layout, n: int, seed: int) -> I
         The number of rows made so far and the new ones, shape (at most `CHUNK_ROWS`, D).
     """
     device = next(network.parameters()).device
+    bf16 = prefers_bf16(device)
     levels = log_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
     for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
         generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
         x = HIGHEST * torch.randn(CHUNK_ROWS, layout.width, generator=generator).to(device)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(network, x, levels):
                 x = state.x
         yield min(n, first + CHUNK_ROWS), x[: n - first].float().cpu().numpy()

@@ -1,0 +1,73 @@
+"""Differences between columns as features: how far apart two numbers are in the units of the table."""
+
+import torch
+from torch import Tensor, nn
+
+REACH = 5.5
+"""Normal scores that a table of values covers, on both sides of 0."""
+
+
+class Differences(nn.Module):
+    """Differences of the expected values of pairs of columns, in units of how uncertain they are.
+
+    Normal scores do not show whether two columns of one unit (a bill and a payment, a start and an end) are close. From
+    a table of the inverse distribution function v of each column the feature of a pair is
+    `asinh((E v_i - E v_j) / sqrt(d_i^2 + d_j^2 + r^2)) / 2`, with `E v = (2 v(m) + v(m + s) + v(m - s)) / 4` and
+    `d = (v(m + s) - v(m - s)) / 2` for a normal belief N(m, s^2) about the score, and r the larger resolution of the
+    two columns.
+
+    Shape:
+        Input: means m (B, n), standard deviations s (B, 1). Output: (B, P).
+
+    Args:
+        values: v at normal scores that are even between `-REACH` and `REACH`, float64, shape (n, G).
+        pairs: indices i and j of the pairs, shape (2, P).
+    """
+
+    values: Tensor
+    resolution: Tensor
+    pairs: Tensor
+    rows: Tensor
+
+    def __init__(self, values: Tensor, pairs: Tensor) -> None:
+        super().__init__()
+        jumps = values.diff(dim=1)
+        smallest = torch.where(jumps > 0, jumps, torch.inf).amin(1).nan_to_num(posinf=0.0)
+        grid = values.shape[1]
+        broad = values[:, int(0.57 * grid)] - values[:, int(0.43 * grid)]  # between scores of about -0.75 and 0.75
+        resolution = torch.maximum(smallest, 1e-4 * broad).clamp(min=1e-15)
+        self.register_buffer("values", values.float(), persistent=False)
+        self.register_buffer("resolution", resolution.float(), persistent=False)
+        self.register_buffer("pairs", pairs)
+        self.register_buffer("rows", torch.arange(len(values)) * grid, persistent=False)
+
+    def _at(self, z: Tensor) -> Tensor:
+        last = self.values.shape[1] - 1
+        place = ((z + REACH) * (last / (2 * REACH))).round_().long().clamp_(0, last)
+        return torch.take(self.values, place + self.rows)
+
+    def forward(self, centre: Tensor, spread: Tensor) -> Tensor:
+        low, middle, high = self._at(centre - spread), self._at(centre), self._at(centre + spread)
+        value, deviation = (2 * middle + low + high) / 4, (high - low) / 2
+        i, j = self.pairs
+        floor = torch.maximum(self.resolution[i], self.resolution[j])
+        scale = (deviation[:, i].square() + deviation[:, j].square() + floor.square()).sqrt()
+        return torch.asinh((value[:, i] - value[:, j]) / scale) / 2
+
+
+def strongest_pairs(covariance: Tensor, most: int) -> Tensor:
+    """Choose pairs of coordinates by the size of their correlation.
+
+    Args:
+        covariance: shape (n, n).
+        most: largest number of pairs.
+
+    Returns:
+        Indices, shape (2, P), P the smaller of `most` and n (n - 1) / 2, in lexicographic order.
+    """
+    n = len(covariance)
+    pairs = torch.triu_indices(n, n, 1)
+    scale = covariance.diagonal().clamp(min=1e-12).sqrt()
+    size = (covariance / scale[:, None] / scale)[pairs[0], pairs[1]].abs()
+    chosen = size.sort(descending=True, stable=True).indices[:most].sort().values
+    return pairs[:, chosen]

@@ -1,0 +1,42 @@
+import torch
+
+from scorewise.difference import REACH, Differences, strongest_pairs
+
+
+def _values(*scales: float) -> torch.Tensor:
+    z = torch.linspace(-REACH, REACH, 8_193, dtype=torch.float64)
+    return torch.stack([scale * z for scale in scales])
+
+
+def test_a_linear_column_gives_the_difference_over_its_spread() -> None:
+    differences = Differences(_values(3.0, 3.0), torch.tensor([[0], [1]]))
+    centre, spread = torch.tensor([[1.0, 0.25], [-1.0, -1.0]]), torch.tensor([[0.5], [0.01]])
+    found = differences(centre, spread)
+    expected = torch.asinh(torch.tensor([0.75 / (0.5 * 2**0.5), 0.0])) / 2
+    torch.testing.assert_close(found[:, 0], expected, atol=2e-3, rtol=0)
+
+
+def test_it_does_not_depend_on_the_unit_of_the_table() -> None:
+    centre, spread = torch.tensor([[0.3, -0.7]]), torch.tensor([[0.2]])
+    pairs = torch.tensor([[0], [1]])
+    one, other = (Differences(unit * _values(1.0, 2.0), pairs)(centre, spread) for unit in (1.0, 1e6))
+    torch.testing.assert_close(one, other)
+
+
+def test_values_without_spread_are_compared_at_the_resolution_of_the_columns() -> None:
+    steps = torch.round(_values(10.0, 10.0))  # integers
+    differences = Differences(steps, torch.tensor([[0], [1]]))
+    found = differences(torch.tensor([[0.5, 0.1]]), torch.tensor([[1e-4]]))
+    torch.testing.assert_close(found, torch.asinh(torch.tensor([[4.0]])) / 2)
+
+
+def test_a_constant_column_gives_finite_features() -> None:
+    found = Differences(_values(0.0, 0.0), torch.tensor([[0], [1]]))(torch.zeros(1, 2), torch.ones(1, 1))
+    assert torch.equal(found, torch.zeros(1, 1))
+
+
+def test_the_most_correlated_pairs_are_chosen() -> None:
+    covariance = torch.tensor([[4.0, 0.2, -1.8], [0.2, 1.0, 0.5], [-1.8, 0.5, 1.0]])
+    assert strongest_pairs(covariance, 2).tolist() == [[0, 1], [2, 2]]
+    assert strongest_pairs(covariance, 10).tolist() == [[0, 0, 1], [1, 2, 2]]
+    assert strongest_pairs(torch.zeros(0, 0), 10).shape == (2, 0)
