@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[Covariance, tuple[int, ...]]] = {
     "spectral, a basis for each": (Spectral(torch.linalg.qr(_random(B, D, D)).Q, _random(B, D).exp()), (D,)),
     "clipped": (clipped(_random(B, D, D), torch.full((B,), 0.1).double(), torch.full((B,), 0.9).double()), (D,)),
     "dense": (Dense(_spd()), (D,)),
+    "dense, by its root": (Dense(_spd(), torch.linalg.cholesky(_spd())), (D,)),
     "dense, independent groups": (Dense(_spd()[:, None] * torch.tensor([1.0, 2.0]).double()[:, None, None]), (2, D)),
     "simplex": (Simplex(_random(B, 2, 3).log_softmax(-1)), (2, 3)),
     "blocks": (

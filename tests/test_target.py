@@ -263,5 +263,5 @@ def test_labels_that_do_not_exist_are_refused() -> None:
 def test_a_belief_about_labels_of_other_noises_is_left_to_the_rows() -> None:
     posterior = exact(ROWS, Laplace())(X_T, T)
     for form in (Full(), Pure()):
-        with pytest.raises(TypeError, match="needs Gaussian noise, however: Laplace"):
+        with pytest.raises(TypeError, match="a label in closed form needs Gaussian noise, however: Laplace"):
             Target(Laplace(), 1, form).belief(posterior, X_T, T)

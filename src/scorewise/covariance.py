@@ -198,14 +198,15 @@ class Dense(Covariance):
 
     Args:
         matrix: symmetric positive definite, shape (B, D, D) for events (D,), or (B, M, D, D) for events (M, D).
+        factor: its lower triangular root L with `matrix = L L'` and a positive diagonal, where the caller has it.
 
     Raises:
         torch.linalg.LinAlgError: if a matrix is not positive definite.
     """
 
-    def __init__(self, matrix: Tensor) -> None:
+    def __init__(self, matrix: Tensor, factor: Tensor | None = None) -> None:
         self.matrix = matrix
-        self._factor = torch.linalg.cholesky(matrix)
+        self._factor = torch.linalg.cholesky(matrix) if factor is None else factor
 
     def __matmul__(self, v: Tensor) -> Tensor:
         applied: Tensor = self.matrix @ v.unsqueeze(-1)

@@ -140,7 +140,8 @@ class LocationScale(Noise):
 class Gaussian(LocationScale):
     """Gaussian noise, `eps ~ N(0, I)`.
 
-    Reference: Song et al., "Score-based generative modeling through stochastic differential equations", 2021, eq. 29.
+    Reference: Song et al., "Score-based generative modeling through stochastic differential equations", 2021,
+    appendix C.
     """
 
     @property

@@ -35,7 +35,7 @@ def negative_log_likelihood(posterior: Posterior, y: Tensor) -> Tensor:
     Returns:
         In nats, shape (B,).
 
-    Reference: Nix, Weigend, "Estimating the mean and variance of the target probability distribution", 1994, eq. 4.
+    Reference: Nix, Weigend, "Estimating the mean and variance of the target probability distribution", 1994.
     """
     whitened = posterior.cov.whiten(y - posterior.mean)
     return 0.5 * whitened.flatten(1).square().sum(1) + 0.5 * posterior.cov.logdet

@@ -77,7 +77,7 @@ def vp(beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
         The schedule, for 0 < t <= 1.
 
     Reference: Song, Sohl-Dickstein, Kingma, Kumar, Ermon, Poole, "Score-based generative modeling through stochastic
-    differential equations", 2021, eq. 32-33.
+    differential equations", 2021, appendix C.
     """
 
     def exponent(t: Tensor) -> Tensor:

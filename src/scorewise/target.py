@@ -48,6 +48,10 @@ class Form(ABC):
         """Keep the matrices `I - ratio C`, for covariances C on (d,) and numbers of shape (B,); (B, *E) of order 2."""
 
     @abstractmethod
+    def coordinates(self, d: int, order: int) -> int:
+        """Count the independent numbers that are kept of a tensor of this order on R^d."""
+
+    @abstractmethod
     def spread(self, moments: Sequence[Tensor], h_t: Tensor, order: int) -> Covariance:
         """Give `Cov[T_k | x_t]` on E from `M_0, ..., M_2k` under Gaussian noise of variance `h_t`, shape (B,)."""
 
@@ -69,6 +73,9 @@ class Full(Form):
     def metric(self, cov: Covariance, ratio: Tensor) -> Tensor:
         matrix = cov.matrix_form()
         return torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device) - ratio[:, None, None] * matrix
+
+    def coordinates(self, d: int, order: int) -> int:
+        return math.comb(d + order - 1, order)
 
     def spread(self, moments: Sequence[Tensor], h_t: Tensor, order: int) -> Covariance:
         d = moments[1].shape[1]
@@ -119,6 +126,9 @@ class Pure(_Values):
     def metric(self, cov: Covariance, ratio: Tensor) -> Tensor:
         return 1 - ratio[:, None] * cov.diag
 
+    def coordinates(self, d: int, order: int) -> int:
+        return d
+
     def lengths(self, like: Tensor) -> Tensor:
         return torch.ones_like(like)
 
@@ -146,6 +156,9 @@ class Sliced(_Values):
         v = self.directions.expand(len(ratio), *self.directions.shape[-2:])
         along = torch.stack([((cov @ one) * one).sum(1) for one in v.unbind(1)], 1)
         return v.square().sum(2) - ratio[:, None] * along
+
+    def coordinates(self, d: int, order: int) -> int:
+        return self.directions.shape[-2]
 
     def lengths(self, like: Tensor) -> Tensor:
         return self.directions.square().sum(-1).expand_as(like)
@@ -204,6 +217,33 @@ class Target:
             Shape (B, *E).
         """
         return ratios_from_logs(self.form.logs(self.noise, draw, self.order), self.form.product)[-1]
+
+    def coordinates(self, d: int) -> int:
+        """Count the independent numbers of the label for rows of dimension d: `C(d + k - 1, k)` of a whole tensor.
+
+        Args:
+            d: dimension of the rows.
+
+        Returns:
+            The dimension of what the label can be.
+        """
+        return self.form.coordinates(d, self.order)
+
+    def kernel_variance(self, t: Tensor) -> Tensor:
+        """Give the variance that Gaussian noise alone gives each independent number of the label, `k! / h_t^k`.
+
+        For directions it is that along a unit vector.
+
+        Args:
+            t: times, shape (B,).
+
+        Returns:
+            Shape (B,).
+
+        Raises:
+            TypeError: if the noise is not Gaussian.
+        """
+        return math.factorial(self.order) / _schedule(self.noise).sigma(t).square() ** self.order
 
     def moments(self, posterior: Posterior, x_t: Tensor, t: Tensor) -> list[Tensor]:
         """Give `M_j = E[T_j | x_t]` for j = 0, ..., 2k, of a belief that is taken to be Gaussian.
@@ -293,7 +333,7 @@ def centred_label(noise: Noise, draw: Draw, score_t: Tensor, form: Form | None =
         Shape (B, *E).
 
     Reference: Lu, Zheng, Bao, Chen, Li, Zhu, "Maximum likelihood training for score-based diffusion ODEs by high-order
-    denoising score matching", 2022, theorem 3.2.
+    denoising score matching", 2022 (the second order).
     """
     kept = Target(noise, 2, form).form
     away = kept.vector(Target(noise, 1).label(draw) - score_t)
@@ -303,8 +343,8 @@ def centred_label(noise: Noise, draw: Draw, score_t: Tensor, form: Form | None =
 def _schedule(noise: Noise) -> Schedule:
     if not isinstance(noise, Gaussian):
         raise TypeError(
-            f"a belief about a label needs Gaussian noise, however: {type(noise).__name__}. "
-            "Take the belief of exact(rows, noise), which holds under any noise."
+            f"a label in closed form needs Gaussian noise, however: {type(noise).__name__}. "
+            "Take exact(rows, noise) for beliefs and heuristic_estimate for weights, which hold under any noise."
         )
     return noise.schedule
 
