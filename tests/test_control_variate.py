@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from scorewise.control_variate import Model, antithetic_loss, control_variate_loss, plain_loss
+from scorewise.form import Form, Full, Pure, Sliced
 from scorewise.location import Logistic
 from scorewise.noise import Draw, Gaussian, LocationScale, from_log_prob
 from scorewise.schedule import ou
-from scorewise.target import Form, Full, Pure, Sliced, Target
+from scorewise.target import Target
 
 SIZE = 40_000
 

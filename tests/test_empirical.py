@@ -9,11 +9,12 @@ from torch import Tensor
 import scorewise.empirical
 from scorewise.covariance import Dense, Diagonal, Symmetric
 from scorewise.empirical import bracket, exact
+from scorewise.form import Pure
 from scorewise.location import Laplace, Logistic, MultivariateT, StudentT, Uniform
 from scorewise.noise import Draw, Gaussian, Noise, from_log_prob
 from scorewise.posterior import gaussian
 from scorewise.schedule import flow, ou, vp
-from scorewise.target import Pure, Target
+from scorewise.target import Target
 
 ROWS = torch.randn(37, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 X_T = torch.tensor([[0.3, -0.2], [1.0, 0.4], [-2.0, 0.0]], dtype=torch.float64)

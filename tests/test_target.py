@@ -9,12 +9,13 @@ from torch import Tensor
 
 from scorewise.derivative import in_coordinates, in_directions, in_full
 from scorewise.empirical import exact
+from scorewise.form import Form, Full, Pure, Sliced, random_directions
 from scorewise.location import GeneralizedNormal, Laplace, Logistic, MultivariateT, StudentT, Uniform
 from scorewise.noise import Draw, Gaussian, Noise, from_log_prob
 from scorewise.posterior import Mixture, gaussian, mixture
 from scorewise.schedule import ou, vp
 from scorewise.symmetric import along, logs_from_ratios, pack
-from scorewise.target import Form, Full, OrderError, Pure, Sliced, Target, centred_label, random_directions
+from scorewise.target import OrderError, Target, centred_label
 
 SMOOTH: dict[str, Noise] = {
     "gaussian": Gaussian(),

@@ -10,13 +10,14 @@ from torch import Tensor
 from scorewise.covariance import Blocks, Covariance, Dense, Diagonal, Simplex
 from scorewise.empirical import exact
 from scorewise.estimate import Estimate
+from scorewise.form import Full, Pure, Sliced
 from scorewise.location import GeneralizedNormal, Laplace, Logistic, MultivariateT, StudentT
 from scorewise.noise import Gaussian, LocationScale, from_log_prob
 from scorewise.parameterisation import score
 from scorewise.posterior import Mixture, Posterior, gaussian, mixture
 from scorewise.schedule import ou, ve
 from scorewise.symmetric import pack
-from scorewise.target import Full, OrderError, Pure, Sliced, Target
+from scorewise.target import OrderError, Target
 from scorewise.weighting import (
     CollapsedError,
     LevelMeans,
@@ -25,6 +26,7 @@ from scorewise.weighting import (
     gaussian_weight,
     heuristic,
     heuristic_estimate,
+    label_energy,
     level_means,
     per_level,
     precision_bounds,
@@ -233,7 +235,10 @@ def test_heuristic_weights_of_every_noise(noise: LocationScale) -> None:
     t = torch.tensor(0.6, dtype=torch.float64)
     found = heuristic(noise, t[None], 3)[0]
     generator = torch.Generator().manual_seed(0)
-    estimate = heuristic_estimate(Target(noise), torch.zeros(20_000, 3).double(), t, 3, generator)
+    rows = torch.zeros(20_000, 3).double()
+    estimate = heuristic_estimate(Target(noise), rows, t, 3, generator)
+    energy = label_energy(Target(noise), rows, t, 1, generator)  # the trace of the Fisher information
+    assert abs(float(energy.value) - 3 / float(found)) < 4 * float(energy.se) + 1e-12
     assert abs(float(estimate.value - found)) < 4 * float(estimate.se) + 1e-12
     sigma_t = float(noise.schedule.sigma(t))
     assert float(found) == pytest.approx(3 * sigma_t**2 / noise.information(3))
@@ -336,6 +341,8 @@ def test_weights_from_rows_are_regularised_and_refuse_to_rest_on_single_rows() -
     torch.testing.assert_close(from_rows(rows, 0.2)(draw.x_t, draw.t).matrix_form(), expected)
     with pytest.raises(CollapsedError, match=r"rest on 2 rows or more in the median, however: effective size 1 of 300"):
         from_rows(rows)(draw.x_t, torch.full((50,), 1e-3).double())
+    with pytest.raises(CollapsedError, match=r"effective size 1 of 300"):
+        level_means(rows, Gaussian(), rows.rows, torch.tensor([1e-3, 1.0]).double(), generator)
     other = from_log_prob(lambda x, t, g: x, lambda x_t, x, t: -(x_t - x).square().sum(-1))
     with pytest.raises(TypeError, match="needs location-scale noise, however: _Custom"):
         from_rows(exact(rows.rows, other))

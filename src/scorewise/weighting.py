@@ -19,6 +19,10 @@ from scorewise.posterior import Denoiser
 from scorewise.target import Target
 
 
+class CollapsedError(RuntimeError):
+    """The posterior over the rows rests on single rows, so its covariance says nothing about the population."""
+
+
 def gaussian_weight(basis: Tensor, variance: Tensor, sigma_t: Tensor) -> Spectral:
     """Conditional covariance of rows that are assumed Gaussian, `Cov[x|x_t] = U diag(lam s2 / (lam + s2)) U'`.
 
@@ -118,6 +122,26 @@ def heuristic(noise: LocationScale, t: Tensor, d: int, order: int = 1) -> Tensor
     return 1 / target.kernel_variance(t)
 
 
+def label_energy(
+    target: Target, x: Tensor, t: Tensor, draws: int = 1, generator: torch.Generator | None = None
+) -> Estimate:
+    """Estimate the mean square of a label, `E|y|^2`: at order 1 the trace of the Fisher information of location.
+
+    Args:
+        target: the label.
+        x: clean rows, shape (N, d), to start from; under location-scale noise any will do.
+        t: one time, shape ().
+        draws: noisy rows for each clean one.
+        generator: source of randomness, on the device of the rows.
+
+    Returns:
+        The mean square and its standard error, shape ().
+    """
+    many = x.repeat(draws, 1)
+    label = target.label(target.noise.draw(many, t.expand(len(many)), generator))
+    return Estimate.of_mean(label.flatten(1).square().sum(1))
+
+
 def heuristic_estimate(
     target: Target, x: Tensor, t: Tensor, draws: int = 1, generator: torch.Generator | None = None
 ) -> Estimate:
@@ -133,9 +157,7 @@ def heuristic_estimate(
     Returns:
         The weight and its standard error, shape ().
     """
-    many = x.repeat(draws, 1)
-    label = target.label(target.noise.draw(many, t.expand(len(many)), generator))
-    square = Estimate.of_mean(label.flatten(1).square().sum(1))
+    square = label_energy(target, x, t, draws, generator)
     weight = target.coordinates(x.shape[1]) / square.value
     return Estimate(weight, weight * square.se / square.value)
 
@@ -168,11 +190,16 @@ def level_means(
         generator: source of randomness, on the device of the rows.
 
     Returns:
-        Means over the rows with their standard errors.
+        Means over the rows with their standard errors, which hold the denoiser fixed.
+
+    Raises:
+        CollapsedError: if the denoiser is the posterior over rows, and at some level rests on single ones.
     """
     variances, precisions = [], []
     for time in t:
         draw = noise.draw(rows, time.expand(len(rows)), generator)
+        if isinstance(denoiser, Empirical):
+            _require_rows(denoiser, draw.x_t, draw.t)
         cov = denoiser(draw.x_t, draw.t).cov
         width = cov.diag[0].numel()
         variances.append(Estimate.of_mean(cov.trace / width))
@@ -209,10 +236,6 @@ def per_level(means: LevelMeans) -> Callable[[Tensor, Tensor], Diagonal]:
     return weight
 
 
-class CollapsedError(RuntimeError):
-    """The posterior over the rows rests on single rows, so its covariance says nothing about the population."""
-
-
 def from_rows(rows: Empirical, gamma: float = 0.1) -> Callable[[Tensor, Tensor], Covariance]:
     """Make the regularised weight of the clean row from the posterior over the training rows.
 
@@ -237,12 +260,7 @@ def from_rows(rows: Empirical, gamma: float = 0.1) -> Callable[[Tensor, Tensor],
         )
 
     def weight(x_t: Tensor, t: Tensor) -> Covariance:
-        size = float(rows.effective_size(x_t, t).median())
-        if size < 2:
-            raise CollapsedError(
-                f"the posterior must rest on 2 rows or more in the median, however: effective size {size:.3g} of "
-                f"{len(rows.rows)} rows. Take more rows, more noise, or a covariance from a network (jacobian, head)."
-            )
+        _require_rows(rows, x_t, t)
         level = (noise.schedule.sigma(t) / noise.schedule.alpha(t)).square()
         return regularised(rows(x_t, t).cov, level, gamma)
 
@@ -270,6 +288,15 @@ def precision_bounds(
     unit = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     likelihood = (alpha_t / sigma_t).square()[:, None, None] * unit
     return likelihood + torch.linalg.inv(covariance), likelihood + information
+
+
+def _require_rows(rows: Empirical, x_t: Tensor, t: Tensor) -> None:
+    size = float(rows.effective_size(x_t, t).median())
+    if size < 2:
+        raise CollapsedError(
+            f"the posterior must rest on 2 rows or more in the median, however: effective size {size:.3g} of "
+            f"{len(rows.rows)} rows. Take more rows, more noise, or a covariance from a network (jacobian, head)."
+        )
 
 
 def _stacked(estimates: list[Estimate]) -> Estimate:
