@@ -152,6 +152,8 @@ def test_packing_keeps_only_the_symmetric_part() -> None:
 
 
 def test_multiplicities_add_up_to_all_entries() -> None:
-    indices = multi_indices(3, 4)
-    assert len(indices) == math.comb(6, 4)
-    assert multiplicities(indices).sum() == 3**4
+    indices = multi_indices(3, 4, torch.device("cpu"))
+    counts = multiplicities(3, 4, torch.zeros(0))
+    assert len(indices) == len(counts) == math.comb(6, 4)
+    assert counts.sum() == 3**4
+    assert counts[indices.tolist().index([0, 0, 1, 2])] == 12

@@ -35,7 +35,7 @@ def in_full(noise: Noise, draw: Draw, order: int) -> list[Tensor]:
         indices = multi_indices(d, k, draw.x_t.device)
         log_prob = _shifted_log_prob(noise, draw, [unit[indices[:, a]] for a in range(k)])
         entries = _nested(log_prob, k, len(indices), draw)
-        found.append(unpack(entries * multiplicities(indices).to(entries.dtype).sqrt(), d, k))
+        found.append(unpack(entries * multiplicities(d, k, entries).sqrt(), d, k))
     return found
 
 

@@ -72,7 +72,7 @@ class Full(Form):
     def spread(self, moments: Sequence[Tensor], h_t: Tensor, order: int) -> Covariance:
         d = moments[1].shape[1]
         indices = multi_indices(d, order, h_t.device)
-        count = multiplicities(indices).to(h_t.dtype)
+        count = multiplicities(d, order, h_t)
         square = _products(moments, h_t, indices)
         mean = _entries(moments[order], list(indices.T))
         cov = (square - mean[:, :, None] * mean[:, None]) * (count[:, None] * count).sqrt()

@@ -5,6 +5,7 @@ not depend on the order of the indices. It is determined by its values along dir
 recursion below is written once for a product: `outer` for whole tensors, `torch.mul` for values along a direction.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -120,8 +121,27 @@ def hermite(order: int, z: Tensor, metric: Tensor, product: Product = outer) -> 
     return found[: order + 1]
 
 
-def multi_indices(d: int, order: int, device: torch.device | None = None) -> Tensor:
-    """List the sorted indices of a symmetric tensor, shape (C(d + k - 1, k), k).
+@functools.cache
+def _sorted_indices(d: int, order: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(itertools.combinations_with_replacement(range(d), order))
+
+
+@functools.cache
+def _counts(d: int, order: int) -> tuple[int, ...]:
+    # of each sorted index, how many entries of the whole tensor it stands for
+    repeats = ([index.count(one) for one in set(index)] for index in _sorted_indices(d, order))
+    return tuple(math.factorial(order) // math.prod(map(math.factorial, found)) for found in repeats)
+
+
+@functools.cache
+def _classes(d: int, order: int) -> tuple[int, ...]:
+    # of each entry of the flattened tensor, the place of its sorted index
+    place = {index: i for i, index in enumerate(_sorted_indices(d, order))}
+    return tuple(place[tuple(sorted(index))] for index in itertools.product(range(d), repeat=order))
+
+
+def multi_indices(d: int, order: int, device: torch.device) -> Tensor:
+    """List the sorted indices of a symmetric tensor, one for each independent entry, in lexicographic order.
 
     Args:
         d: dimension.
@@ -129,33 +149,23 @@ def multi_indices(d: int, order: int, device: torch.device | None = None) -> Ten
         device: of the result.
 
     Returns:
-        One row for each independent entry, in lexicographic order.
+        Shape (C(d + k - 1, k), k).
     """
-    return torch.tensor(list(itertools.combinations_with_replacement(range(d), order)), device=device).long()
+    return torch.tensor(_sorted_indices(d, order), dtype=torch.long, device=device)
 
 
-def multiplicities(indices: Tensor) -> Tensor:
-    """Count the entries of the whole tensor that a sorted index stands for, `k! / prod_i n_i!`.
+def multiplicities(d: int, order: int, like: Tensor) -> Tensor:
+    """Count the entries of the whole tensor that each sorted index stands for, `k! / prod_i n_i!`.
 
     Args:
-        indices: sorted indices, shape (M, k).
+        d: dimension.
+        order: k.
+        like: gives dtype and device.
 
     Returns:
-        Counts as float64, shape (M,).
+        In the order of `multi_indices`, shape (C(d + k - 1, k),).
     """
-    order = indices.shape[1]
-    counts = [math.factorial(order)] * len(indices)
-    for row, index in enumerate(indices.tolist()):
-        for one in set(index):
-            counts[row] //= math.factorial(index.count(one))
-    return torch.tensor(counts, dtype=torch.float64, device=indices.device)
-
-
-def _classes(d: int, order: int, device: torch.device) -> Tensor:
-    # of each entry of the flattened tensor, the row of its sorted index in `multi_indices`
-    row = {tuple(index): i for i, index in enumerate(multi_indices(d, order).tolist())}
-    every = itertools.product(range(d), repeat=order)
-    return torch.tensor([row[tuple(sorted(index))] for index in every], device=device)
+    return torch.tensor(_counts(d, order), dtype=like.dtype, device=like.device)
 
 
 def pack(tensor: Tensor) -> Tensor:
@@ -171,9 +181,9 @@ def pack(tensor: Tensor) -> Tensor:
         Shape (B, C(d + k - 1, k)).
     """
     d, order = tensor.shape[1], tensor.ndim - 1
-    counts = multiplicities(multi_indices(d, order, tensor.device)).to(tensor.dtype)
-    total = tensor.new_zeros(len(tensor), len(counts))
-    total = total.index_add(1, _classes(d, order, tensor.device), tensor.flatten(1))
+    counts = multiplicities(d, order, tensor)
+    where = torch.tensor(_classes(d, order), device=tensor.device)
+    total = tensor.new_zeros(len(tensor), len(counts)).index_add(1, where, tensor.flatten(1))
     return total * counts.rsqrt()
 
 
@@ -188,6 +198,6 @@ def unpack(coordinates: Tensor, d: int, order: int) -> Tensor:
     Returns:
         Shape (B, d, ..., d).
     """
-    counts = multiplicities(multi_indices(d, order, coordinates.device)).to(coordinates.dtype)
-    classes = _classes(d, order, coordinates.device)
-    return (coordinates * counts.rsqrt())[:, classes].reshape(len(coordinates), *[d] * order)
+    scaled = coordinates * multiplicities(d, order, coordinates).rsqrt()
+    where = torch.tensor(_classes(d, order), device=coordinates.device)
+    return scaled[:, where].reshape(len(coordinates), *[d] * order)
