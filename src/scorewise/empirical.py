@@ -186,29 +186,36 @@ class Empirical:
         return mean, second, square
 
     def _chunks(self, x_t: Tensor, t: Tensor, left_out: Tensor | None, width: int) -> Iterator[tuple[slice, Tensor]]:
-        noisy, time = x_t.double(), (t.double() if t.is_floating_point() else t)[:, None]
-        width = max(width, 1 if isinstance(self.noise, Gaussian) else x_t.shape[1])
-        step = max(1, CHUNK // (len(x_t) * width))
-        for start in range(0, len(self.rows), step):
-            where = slice(start, min(start + step, len(self.rows)))
-            log_q = self._log_q(noisy, self.rows[where].double(), time)
+        # log q(x_t | rows[where]) of the noisy rows, shape (B, n), for one part of the rows after the other
+        noisy, rows = x_t.double(), self.rows.double()
+        log_q, wide = self._pairs(noisy, rows, (t.double() if t.is_floating_point() else t)[:, None])
+        step = max(1, CHUNK // (len(x_t) * max(width, wide)))
+        for start in range(0, len(rows), step):
+            where = slice(start, min(start + step, len(rows)))
+            found = log_q(where)
             if left_out is not None:
                 index = torch.arange(where.start, where.stop, device=left_out.device)
-                log_q = log_q.masked_fill(left_out[:, None] == index, -torch.inf)
-            yield where, log_q
+                found = found.masked_fill(left_out[:, None] == index, -torch.inf)
+            yield where, found
 
-    def _log_q(self, x_t: Tensor, rows: Tensor, t: Tensor) -> Tensor:
+    def _pairs(self, x_t: Tensor, rows: Tensor, t: Tensor) -> tuple[Callable[[slice], Tensor], int]:
+        # how the log-densities of pairs are found, and how many numbers that takes for a pair
+        plain = (lambda where: self.noise.log_prob(x_t[:, None], rows[where], t)), x_t.shape[1]
         if not isinstance(self.noise, Gaussian):
-            return self.noise.log_prob(x_t[:, None], rows, t)
-        # squared distances by one matrix product; they lose the digits that h_t is smaller than the squares of the rows
+            return plain
+        # squared distances by one matrix product lose the digits that h_t is smaller than the squares of the rows
         alpha_t, h_t = self.noise.schedule.alpha(t), self.noise.schedule.sigma(t).square()
         centre = rows.mean(0)
-        near, rows = x_t - alpha_t * centre, rows - centre
-        size = alpha_t.square() * rows.square().sum(1) + near.square().sum(1, keepdim=True)
-        if bool((h_t.detach() < 1e-8 * size.detach().max()).any()):
-            return self.noise.log_prob(x_t[:, None], rows + centre, t)
-        squares = size - 2 * (alpha_t * near) @ rows.mT
-        return -0.5 * squares / h_t - 0.5 * rows.shape[1] * (2 * math.pi * h_t).log()
+        near, far = x_t - alpha_t * centre, rows - centre
+        here, there = near.square().sum(1, keepdim=True), far.square().sum(1)
+        if bool((h_t < 1e-8 * (here + alpha_t.square() * there.max())).any()):
+            return plain
+
+        def log_q(where: slice) -> Tensor:
+            squares = here + alpha_t.square() * there[where] - 2 * (alpha_t * near) @ far[where].mT
+            return -0.5 * squares / h_t - 0.5 * rows.shape[1] * (2 * math.pi * h_t).log()
+
+        return log_q, 1
 
     def _covariance(self, second: Tensor, scale: Tensor) -> Covariance:
         ridge = (1e-12 if self.rows.dtype == torch.float64 else 1e-5) * scale

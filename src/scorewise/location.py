@@ -1,6 +1,7 @@
 """Location-scale noises other than the Gaussian: heavier tails, lighter tails, kinks and jumps."""
 
 import math
+from abc import abstractmethod
 from typing import final
 
 import torch
@@ -58,8 +59,35 @@ class Logistic(LocationScale):
         return d / 3
 
 
+class _Student(LocationScale):
+    # eps = normal / sqrt(chi^2 / nu), with one chi^2 for each number of `groups`
+    def __init__(self, nu: float, schedule: Schedule | None = None) -> None:
+        super().__init__(schedule)
+        self.nu = _positive("nu", nu)
+
+    @property
+    def max_order(self) -> float:
+        return math.inf
+
+    @abstractmethod
+    def groups(self, eps: Tensor) -> Tensor:
+        """Sum the squares of what shares a scale, (..., D) -> (..., D) or (..., 1)."""
+
+    @final
+    def sample(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
+        normal = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+        return normal * (0.5 * self.nu / _gamma(0.5 * self.nu, self.groups(normal), generator)).sqrt()
+
+    @final
+    def log_factors(self, eps: Tensor) -> Tensor:
+        squares = self.groups(eps)
+        d = eps.shape[-1] // squares.shape[-1]
+        constant = math.lgamma(0.5 * (self.nu + d)) - math.lgamma(0.5 * self.nu) - 0.5 * d * math.log(self.nu * math.pi)
+        return constant - 0.5 * (self.nu + d) * torch.log1p(squares / self.nu)
+
+
 @final
-class StudentT(LocationScale):
+class StudentT(_Student):
     """Independent coordinates of Student's law, density proportional to `(1 + u^2 / nu)^(-(nu + 1) / 2)`.
 
     Args:
@@ -70,27 +98,15 @@ class StudentT(LocationScale):
         ValueError: if `nu` is not positive.
     """
 
-    def __init__(self, nu: float, schedule: Schedule | None = None) -> None:
-        super().__init__(schedule)
-        self.nu = _positive("nu", nu)
-
-    @property
-    def max_order(self) -> float:
-        return math.inf
-
-    def sample(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
-        normal = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-        return normal * (0.5 * self.nu / _gamma(0.5 * self.nu, like, generator)).sqrt()
-
-    def log_factors(self, eps: Tensor) -> Tensor:
-        return _student(eps.square(), self.nu, 1)
+    def groups(self, eps: Tensor) -> Tensor:
+        return eps.square()
 
     def information(self, d: int) -> float:
         return d * (self.nu + 1) / (self.nu + 3)
 
 
 @final
-class MultivariateT(LocationScale):
+class MultivariateT(_Student):
     """Student's law of vectors, density proportional to `(1 + |u|^2 / nu)^(-(nu + d) / 2)`; its coordinates depend.
 
     Args:
@@ -101,20 +117,8 @@ class MultivariateT(LocationScale):
         ValueError: if `nu` is not positive.
     """
 
-    def __init__(self, nu: float, schedule: Schedule | None = None) -> None:
-        super().__init__(schedule)
-        self.nu = _positive("nu", nu)
-
-    @property
-    def max_order(self) -> float:
-        return math.inf
-
-    def sample(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
-        normal = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-        return normal * (0.5 * self.nu / _gamma(0.5 * self.nu, like[..., :1], generator)).sqrt()
-
-    def log_factors(self, eps: Tensor) -> Tensor:
-        return _student(eps.square().sum(-1, keepdim=True), self.nu, eps.shape[-1])
+    def groups(self, eps: Tensor) -> Tensor:
+        return eps.square().sum(-1, keepdim=True)
 
     def information(self, d: int) -> float:
         return d * (self.nu + d) / (self.nu + d + 2)
@@ -175,11 +179,6 @@ class Uniform(LocationScale):
 
     def information(self, d: int) -> float:
         return math.inf
-
-
-def _student(squares: Tensor, nu: float, d: int) -> Tensor:
-    constant = math.lgamma(0.5 * (nu + d)) - math.lgamma(0.5 * nu) - 0.5 * d * math.log(nu * math.pi)
-    return constant - 0.5 * (nu + d) * torch.log1p(squares / nu)
 
 
 def _positive(name: str, value: float) -> float:
