@@ -1,7 +1,7 @@
 """Diagnoses of a table's network while it trains, and a training run that does not notice."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -12,12 +12,17 @@ from scorewise.diagnose import Diagnosis, Watched, diagnose, watch
 from scorewise.gradient_noise import grouped_scatter, noise, row_scatter
 from scorewise.group import group_means
 from scorewise.network import Group, Layout, Moments, TableDenoiser
-from scorewise.noise import Draw, GaussianNoise
 from scorewise.rowwise import Rowwise
 from scorewise.scatter import split_groups
 from scorewise.train import State, Step, loss, train
 
 LAYOUT = Layout(2, (Group(1, 3),))
+
+
+class Draw(NamedTuple):
+    x: Tensor
+    x_t: Tensor
+    sigma_t: Tensor
 
 
 def _rows(size: int, generator: torch.Generator) -> Tensor:
@@ -39,7 +44,8 @@ def _steps(state: State, total: int = 12) -> Iterator[Step]:
 def _draw(size: int, seed: int) -> Draw:
     generator = torch.Generator().manual_seed(seed)
     sigma_t = LevelDensity(0.05, 5).draw(size, generator)[0]
-    return GaussianNoise().draw(_rows(size, generator), sigma_t, generator)
+    x = _rows(size, generator)
+    return Draw(x, x + sigma_t[:, None] * torch.randn(x.shape, generator=generator), sigma_t)
 
 
 def _levels(draw: Draw) -> Tensor:

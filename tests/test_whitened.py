@@ -11,7 +11,6 @@ from torch import Tensor
 from scorewise.covariance import Blocks, Covariance, Dense, Diagonal, Simplex, Spectral
 from scorewise.estimate import Estimate
 from scorewise.group import group_means
-from scorewise.noise import GaussianNoise
 from scorewise.posterior import Posterior, gaussian
 from scorewise.whitened import calibration, covered, whitened_square
 
@@ -44,8 +43,8 @@ def test_coverage_of_normal_rows_is_nominal() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(20_000, 2, generator=generator, dtype=torch.float64) @ torch.linalg.cholesky(covariance).mT
     sigma_t = torch.rand(20_000, generator=generator, dtype=torch.float64) + 0.2
-    draw = GaussianNoise().draw(x, sigma_t, generator)
-    posterior = gaussian(torch.zeros(2, dtype=torch.float64), covariance)(draw.x_t, sigma_t)
+    x_t = x + sigma_t[:, None] * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    posterior = gaussian(torch.zeros(2, dtype=torch.float64), covariance)(x_t, sigma_t)
     found = calibration(posterior, x, deviations=(0.5, 1.0, 2.0))
     torch.testing.assert_close(found.nominal, torch.tensor([0.382925, 0.682689, 0.954500]).double(), rtol=0, atol=1e-6)
     assert _near(found.coverage, found.nominal)

@@ -48,6 +48,9 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose the losses of a batch, at the cost of one forward-mode pass a probe and the memory of one.
 
+    With the synthesizer's network, two probes of 256 rows cost less than a training step of 1,024 rows, so that a
+    diagnosis every 100 steps adds less than 1 % to the training (`benchmarks/diagnose.json`).
+
     Args:
         losses: losses of rows, shape (B,).
         batch: B rows; fresh ones, so that the gradient is that of the expected loss.
