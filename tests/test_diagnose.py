@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scorewise.allocation import LevelDensity
 from scorewise.diagnose import Diagnosis, Watched, diagnose, watch
-from scorewise.gradient_noise import grouped_scatter, noise, row_scatter
+from scorewise.gradient_noise import gradient_noise, grouped_scatter, row_scatter
 from scorewise.group import group_means
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.rowwise import Rowwise
@@ -72,11 +72,11 @@ def test_a_diagnosis_is_what_exact_gradients_say(trained: State) -> None:
     level = _levels(draw)
     found = diagnose(losses, draw, level, 60, torch.Generator().manual_seed(0))
     grouped = grouped_scatter(losses, draw, level)
-    exact = noise(row_scatter(losses, draw))
+    exact = gradient_noise(row_scatter(losses, draw))
     split = split_groups(grouped)
     pairs = [(getattr(found.noise, name), getattr(exact, name)) for name in ("variance", "squared_mean", "signal")]
     pairs += [(getattr(found.split, name), getattr(split, name)) for name in split._fields]
-    per_level = [noise(part) for part in grouped.parts]
+    per_level = [gradient_noise(part) for part in grouped.parts]
     squares = torch.stack([part.square.mean() for part in grouped.parts])
     for mine, truth in pairs:
         assert abs(float(mine.value - truth.value)) < 4 * float(mine.se)

@@ -14,8 +14,8 @@ from scorewise.gradient_noise import (
     GradientNoise,
     batch_scatter,
     clustered_scatter,
+    gradient_noise,
     grouped_scatter,
-    noise,
     probe,
     row_scatter,
 )
@@ -91,7 +91,7 @@ def test_variance_is_that_of_the_formula(noisy_scores: Callable[..., Any], root:
     """Row D1: tr Cov(g) = E tr[J'W (Sigma + b b') W J] - |E J'W b|^2, both sides from rows of their own."""
     module = _network()
     batch = _batch(noisy_scores(40_000, seed=0), root)
-    measured = noise(row_scatter(Rowwise(module, _losses, batch), batch, chunk=1_000)).variance
+    measured = gradient_noise(row_scatter(Rowwise(module, _losses, batch), batch, chunk=1_000)).variance
     other = noisy_scores(40_000, seed=1)
     inputs, factor = _batch(other, root)["input"], root(other)
     parameters = {name: p.detach() for name, p in module.named_parameters()}
@@ -122,7 +122,7 @@ def test_rows_equal_a_loop_of_backward_passes(noisy_scores: Callable[..., Any]) 
         found = row_scatter(losses, batch, chunk)
         torch.testing.assert_close(found.square, expected.square)
         torch.testing.assert_close(found.along, expected.along)
-    read = noise(expected)
+    read = gradient_noise(expected)
     centred = gradients - gradients.mean(0)
     trace = sum(float(row.square().sum()) for row in centred) / 39
     signal = float(gradients.mean(0).square().sum()) - trace / 40
@@ -169,11 +169,11 @@ def test_batches_are_the_two_batch_estimator(noisy_scores: Callable[..., Any]) -
     gradients = _loop(module, batch)
     small = sum(float(gradients[5 * i : 5 * i + 5].mean(0).square().sum()) for i in range(12)) / 12
     large = float(gradients.mean(0).square().sum())
-    found = noise(batch_scatter(losses, batch, 5), 5)
+    found = gradient_noise(batch_scatter(losses, batch, 5), 5)
     assert float(found.variance.value) == pytest.approx((small - large) / (1 / 5 - 1 / 60))
     assert float(found.squared_mean.value) == pytest.approx((60 * large - 5 * small) / 55)
-    one = noise(batch_scatter(losses, batch, 1), 1)
-    for mine, expected in zip(one, noise(row_scatter(losses, batch)), strict=True):
+    one = gradient_noise(batch_scatter(losses, batch, 1), 1)
+    for mine, expected in zip(one, gradient_noise(row_scatter(losses, batch)), strict=True):
         torch.testing.assert_close(mine.value, expected.value)
         torch.testing.assert_close(mine.se, expected.se)
 
@@ -185,9 +185,9 @@ def test_the_three_estimators_agree(noisy_scores: Callable[..., Any]) -> None:
     losses = Rowwise(module, _losses, batches[0])
     slopes = probe(losses, batches[1], 20, torch.Generator().manual_seed(0)).slopes
     found: list[GradientNoise] = [
-        noise(row_scatter(losses, batches[0], 500)),
-        noise(of_slopes(slopes)),
-        noise(batch_scatter(losses, batches[2], 10), 10),
+        gradient_noise(row_scatter(losses, batches[0], 500)),
+        gradient_noise(of_slopes(slopes)),
+        gradient_noise(batch_scatter(losses, batches[2], 10), 10),
     ]
     for quantity in ("variance", "squared_mean", "signal", "critical_batch"):
         exact, probed, batched = (getattr(one, quantity) for one in found)
@@ -219,12 +219,12 @@ def test_errors_of_probes_are_honest(noisy_scores: Callable[..., Any]) -> None:
     module = _network()
     large = _batch(noisy_scores(20_000, seed=999))
     losses = Rowwise(module, _losses, large)
-    truth = noise(row_scatter(losses, large, 1_000))
+    truth = gradient_noise(row_scatter(losses, large, 1_000))
     generator = torch.Generator().manual_seed(0)
     found = []
     for seed in range(200):
         batch = _batch(noisy_scores(60, seed=seed))
-        found.append(noise(of_slopes(probe(losses, batch, 10, generator).slopes)))
+        found.append(gradient_noise(of_slopes(probe(losses, batch, 10, generator).slopes)))
     for quantity in ("variance", "squared_mean"):
         ones = [getattr(one, quantity) for one in found]
         off = torch.stack([(one.value - getattr(truth, quantity).value).square() for one in ones])
@@ -242,7 +242,7 @@ def test_values_of_a_probe_are_the_losses(noisy_scores: Callable[..., Any]) -> N
 
 def test_a_signal_that_is_not_there_has_an_infinite_critical_batch() -> None:
     vectors = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
-    found = noise(_scatter_of(vectors))
+    found = gradient_noise(_scatter_of(vectors))
     assert found.signal.value < 0
     assert found.critical_batch == (math.inf, math.inf)
     assert float(smooth(torch.clone, variance(_scatter_of(vectors))).value) == pytest.approx(4 / 3)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scorewise.estimate import Estimate
-from scorewise.gradient_noise import GradientNoise, noise, probe
+from scorewise.gradient_noise import GradientNoise, gradient_noise, probe
 from scorewise.group import group_means, stacked
 from scorewise.replicate import mean_replicates, smooth
 from scorewise.rowwise import Batch, Rowwise
@@ -68,7 +68,7 @@ def diagnose(
     grouped = grouped_slopes(slopes, level)
     return Diagnosis(
         group_means(values.double(), level),
-        noise(grouped.total),
+        gradient_noise(grouped.total),
         split_groups(grouped),
         stacked([smooth(torch.clone, variance(part)) for part in grouped.parts]),
         stacked([smooth(torch.clone, mean_replicates(part.square)) for part in grouped.parts]),

@@ -1,7 +1,7 @@
 """Gradient noise: how far the gradients of single rows scatter around their mean, by three estimators that agree.
 
-Each estimator gives a `Scatter`, which holds all there is to know: `noise` reads the variance, the signal and the
-critical batch from it, `split_groups` and `split_clusters` (of `scorewise.scatter`) say where the variance comes from.
+Each estimator gives a `Scatter`, which holds all there is to know: `gradient_noise` reads the variance, the signal and
+the critical batch from it, `split_groups` and `split_clusters` (of `scorewise.scatter`) say where the variance is from.
 
 By rows: `vmap(grad)` in chunks, exact, time of a backward pass and memory of `chunk * P`.
 By probes: directional derivatives of all rows along Rademacher directions in one forward-mode pass each; memory of a
@@ -38,7 +38,7 @@ class GradientNoise(NamedTuple):
     critical_batch: Estimate
 
 
-def noise(scatter: Scatter, size: int = 1) -> GradientNoise:
+def gradient_noise(scatter: Scatter, size: int = 1) -> GradientNoise:
     """Read the gradient noise of one row.
 
     Args:
@@ -93,7 +93,7 @@ def probe(losses: Rowwise[Batch], batch: Batch, probes: int, generator: torch.Ge
         ValueError: if there are fewer than two probes.
 
     References:
-        Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without backpropagation", 2022, eq. 1 (forward gradient);
+        Baydin, Pearlmutter, Syme, Wood, Torr, "Gradients without backpropagation", 2022 (forward gradient);
         Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1989.
     """
     if probes < 2:
@@ -120,7 +120,7 @@ def row_scatter(losses: Rowwise[Batch], batch: Batch, chunk: int = 64) -> Scatte
 def batch_scatter(losses: Rowwise[Batch], batch: Batch, size: int) -> Scatter:
     """Scatter of the mean gradients of batches: reverse-mode passes, then one forward-mode pass along their mean.
 
-    `noise(batch_scatter(losses, batch, b), b).variance` is the two-batch estimator
+    `gradient_noise(batch_scatter(losses, batch, b), b).variance` is the two-batch estimator
     `(mean |G_b|^2 - |G_B|^2) / (1/b - 1/B)`, with G_b the gradient of a part and G_B that of all.
 
     Args:

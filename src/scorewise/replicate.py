@@ -53,8 +53,8 @@ def smooth(function: Callable[..., Tensor], *statistics: Replicates) -> Estimate
         The function of the statistics, a scalar, and its standard error.
 
     References:
-        Efron, Stein, "The jackknife estimate of variance", 1981, eq. 1.5; Searle, Casella, McCulloch, "Variance
-        components", 1992, section 4.3 (two-way crossed table).
+        Efron, Stein, "The jackknife estimate of variance", 1981; Searle, Casella, McCulloch, "Variance
+        components", 1992 (two-way crossed table).
     """
     means = tuple(statistic.whole.mean() for statistic in statistics)
     slopes = torch.func.grad(function, argnums=tuple(range(len(means))))(*means)

@@ -118,7 +118,10 @@ class Rowwise(Generic[Batch]):
         return value, slope
 
     def gradients(self, batch: Batch) -> Tensor:
-        """Gradient of every row's value (of the sum of its values, if there are several).
+        """Gradient of every row's value (of the sum of its values, if there are several), by `vmap(grad)`.
+
+        A function that asks a tensor of the batch for its truth value cannot be mapped; `along` and `mean_gradient`
+        have no such limit.
 
         Args:
             batch: B rows; B P numbers are held at a time.

@@ -65,7 +65,8 @@ class ClusterSplit(NamedTuple):
 
     Attributes:
         between: variance between clean rows, `tr Cov_x(E[g|x])`.
-        label: variance between draws of the same clean row, `E tr Cov(g|x)`, which more draws a row average out.
+        label: variance between draws of the same clean row, of noise and, where it is drawn anew, of level:
+            `E tr Cov(g|x)`, which more draws a row average out.
         share: `label / (between + label)`.
     """
 
@@ -235,7 +236,7 @@ def split_clusters(clusters: Clusters) -> ClusterSplit:
     Returns:
         Both parts and the share of the label. The rows of the jackknife are whole clusters.
 
-    Reference: Searle, Casella, McCulloch, "Variance components", 1992, section 3.5 (analysis of variance estimators).
+    Reference: Searle, Casella, McCulloch, "Variance components", 1992 (analysis of variance estimators).
     """
     means, inner, m = variance(clusters.means), mean_replicates(clusters.within), clusters.copies
     return ClusterSplit(
