@@ -247,13 +247,15 @@ def test_a_mean_over_rows_is_refused() -> None:
 
 @pytest.mark.parametrize("part", [nn.BatchNorm1d(3), nn.Dropout(0.5)], ids=["batch normalisation", "dropout"])
 def test_rows_that_depend_on_others_or_on_chance_are_refused(part: nn.Module) -> None:
-    module = nn.Sequential(nn.Linear(3, 3), part).double()
+    module = nn.Sequential(_seeded(nn.Linear(3, 3)), part).double()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    random = torch.get_rng_state()
-    with pytest.raises(ValueError, match=r"depend on that row alone, however: .* into evaluation mode"):
-        Rowwise(module, _losses, _batch())
+    with torch.random.fork_rng(devices=[]):
+        for seed in range(10):
+            random = torch.manual_seed(seed).get_state()
+            with pytest.raises(ValueError, match=r"depend on that row alone, however: .* into evaluation mode"):
+                Rowwise(module, _losses, _batch())
+            assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), random)
     Rowwise(module.eval(), _losses, _batch())
 
 

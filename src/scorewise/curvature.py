@@ -69,7 +69,9 @@ def readings(
         signal processing", 1985, chapter 6 (stability of least mean squares in the mean square).
     """
     if probes < 2 or size < 1:
-        raise ValueError(f"probes must be 2 or more and size 1 or more, however: {probes=}, {size=}.")
+        raise ValueError(
+            f"probes must be 2 or more and size 1 or more, however: {probes=}, {size=}. Raise the one below."
+        )
     scatters, traces, crossings = [], [], []
     for _ in range(probes):
         value, along_u = _along(residuals, batch, generator)
