@@ -66,7 +66,7 @@ def readings(
 
     References:
         the scalar case is derived and checked in this project, not taken from a paper; Widrow, Stearns, "Adaptive
-        signal processing", 1985, chapter 6 (stability of least mean squares in the mean square).
+        signal processing", 1985 (stability of least mean squares in the mean square).
     """
     if probes < 2 or size < 1:
         raise ValueError(

@@ -48,8 +48,8 @@ def gradient_noise(scatter: Scatter, size: int = 1) -> GradientNoise:
     Returns:
         The noise of a single row.
 
-    Reference: McCandlish, Kaplan, Amodei, OpenAI Dota team, "An empirical model of large-batch training", 2018,
-    eq. 2.9 (the simple noise scale, here `critical_batch`).
+    Reference: McCandlish, Kaplan, Amodei, OpenAI Dota team, "An empirical model of large-batch training", 2018
+    (the simple noise scale, here `critical_batch`).
     """
     spread, signal = variance(scatter), squared_mean(scatter)
     ratio = smooth(lambda g, t: g / (size * t), signal, spread)
