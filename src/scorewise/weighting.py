@@ -5,8 +5,8 @@ The best linear weighting of a regression with noisy labels is the inverse of th
 forms below trade what the weight knows for what it costs; the named weights of the literature are in `assumed`.
 
 That the labels of denoising score matching are heteroskedastic, and the heuristic weight approximates the mean optimal
-one, is the subject of Zhang, Newbury, Zhang, Tran, Kulic, Burke, "Why heuristic weighting works", 2025. Only its abstract
-was available: the formulas here are derived, and held in the tests.
+one, is the subject of Zhang, Newbury, Zhang, Tran, Kulic, Burke, "Why heuristic weighting works", 2025. Only its
+abstract was available: the formulas here are derived, and held in the tests.
 """
 
 from collections.abc import Callable
