@@ -80,3 +80,15 @@ def test_moments_must_fit() -> None:
     wrong = _moments()._replace(mean=torch.zeros(3))
     with pytest.raises(ValueError, match=r"fit the layout \(numbers=2, slots=8\), however: \{'mean': \(3,\)"):
         TableDenoiser(LAYOUT, wrong, 16, 1)
+
+
+def test_its_derivative_with_respect_to_the_row_is_that_of_finite_differences() -> None:
+    network = _network().double()
+    torch.nn.init.normal_(network.outlet.weight, std=0.3, generator=torch.Generator().manual_seed(0))
+    x_t = torch.randn(3, LAYOUT.width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    sigma_t = torch.tensor([0.4, 1.0, 3.0], dtype=torch.float64)
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        return network(x, sigma_t).mean
+
+    assert torch.autograd.gradcheck(mean, (x_t.requires_grad_(),), atol=1e-4)

@@ -1,55 +1,81 @@
+"""One battery for every schedule, and each against what defines it."""
+
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
-from scorewise.schedule import LevelDensity, log_levels
+from scorewise.schedule import Schedule, cosine, discrete, flow, ou, ve, vp
+
+T = torch.tensor([0.01, 0.2, 0.5, 0.9], dtype=torch.float64)
+KINDS: dict[str, Schedule] = {
+    "ve": ve(),
+    "vp": vp(),
+    "cosine": cosine(),
+    "ou": ou(),
+    "flow": flow(),
+    "any two functions": Schedule(lambda t: 1 / (1 + t), lambda t: t * t + 0.1 * t),
+}
 
 
-def test_draws_are_stratified_over_a_log_normal_base() -> None:
-    sigma_t, weight = LevelDensity(0.001, 100, centre=-1, spread=1).draw(1_000, torch.Generator().manual_seed(0))
-    u = torch.special.ndtr(sigma_t.log() + 1)
-    counts = torch.histc(u, 20, 0, 1)
-    assert counts.min() >= 40
-    assert counts.max() <= 60
-    torch.testing.assert_close(weight, torch.ones(1_000))
+@pytest.mark.parametrize("schedule", KINDS.values(), ids=KINDS)
+def test_shape_is_kept_noise_is_positive_and_the_signal_to_noise_ratio_falls(schedule: Schedule) -> None:
+    for shape in ((4,), (2, 2)):
+        t = T.reshape(shape)
+        assert schedule.alpha(t).shape == schedule.sigma(t).shape == schedule.log_snr(t).shape == shape
+    assert (schedule.sigma(T) > 0).all()
+    assert all(one > other for one, other in pairwise(schedule.log_snr(T).tolist()))
+    torch.testing.assert_close(schedule.log_snr(T).exp(), (schedule.alpha(T) / schedule.sigma(T)).square())
 
 
-def test_importance_keeps_the_expected_loss_and_lowers_its_variance() -> None:
-    density = LevelDensity(0.01, 10, momentum=0.5)
+@pytest.mark.parametrize("schedule", KINDS.values(), ids=KINDS)
+def test_rate_of_the_log_snr_is_its_finite_difference(schedule: Schedule) -> None:
+    step = 1e-6
+    naive = (schedule.log_snr(T + step) - schedule.log_snr(T - step)) / (2 * step)
+    torch.testing.assert_close(schedule.log_snr_rate(T), naive, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [vp(), cosine(), ou()])
+def test_variance_is_preserved(schedule: Schedule) -> None:
+    total = schedule.alpha(T).square() + schedule.sigma(T).square()
+    torch.testing.assert_close(total, torch.ones_like(T), rtol=1e-14, atol=0)
+
+
+def test_small_times_lose_no_digits() -> None:
+    t = torch.tensor([1e-12], dtype=torch.float64)
+    torch.testing.assert_close(ou().sigma(t), (2 * t).sqrt(), rtol=1e-11, atol=0)
+    torch.testing.assert_close(vp(0.1, 20).sigma(t), (0.1 * t).sqrt(), rtol=1e-9, atol=0)
+
+
+def test_the_rate_of_vp_is_linear_in_time() -> None:
+    t = T.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(-2 * vp(0.1, 20).alpha(t).log().sum(), t)
+    torch.testing.assert_close(slope, 0.1 + T * 19.9)
+
+
+def test_ou_is_the_law_of_its_stochastic_differential_equation() -> None:
+    # E1: Euler-Maruyama for dX = -X dt + sqrt(2) dB from x = 1.5 to t = 0.6; its bias is O(dt)
     generator = torch.Generator().manual_seed(0)
-
-    def residual(sigma_t: torch.Tensor) -> torch.Tensor:
-        return torch.where(sigma_t > 1, 6.0, 1.0)
-
-    plain = []
-    for _ in range(100):
-        sigma_t, weight = LevelDensity(0.01, 10).draw(512, generator)
-        plain.append((weight * residual(sigma_t), weight * sigma_t.log()))
-        density.observe(sigma_t, residual(sigma_t).square())
-    raised = []
-    for _ in range(100):
-        sigma_t, weight = density.draw(512, generator)
-        raised.append((weight * residual(sigma_t), weight * sigma_t.log()))
-    assert (sigma_t > 1).float().mean() > 0.4  # twice the share that the base gives
-    for i in (0, 1):
-        means = [torch.stack([batch[i].mean() for batch in batches]) for batches in (plain, raised)]
-        error = math.hypot(*(float(m.std()) / 10 for m in means))
-        assert abs(float(means[0].mean() - means[1].mean())) < 4 * error + 2e-3
-    assert torch.cat([batch[0] for batch in raised]).var() < 0.5 * torch.cat([batch[0] for batch in plain]).var()
+    end, steps, n = 0.6, 600, 20_000
+    dt = end / steps
+    x = torch.full((n,), 1.5, dtype=torch.float64)
+    for _ in range(steps):
+        x = x - x * dt + math.sqrt(2 * dt) * torch.randn(n, generator=generator, dtype=torch.float64)
+    t = torch.tensor(end, dtype=torch.float64)
+    mean, variance = 1.5 * float(ou().alpha(t)), float(ou().sigma(t)) ** 2
+    assert abs(float(x.mean()) - mean) < 4 * math.sqrt(variance / n) + 2 * dt
+    assert abs(float(x.var()) - variance) < 4 * variance * math.sqrt(2 / n) + 2 * dt
 
 
-def test_density_refuses_a_range_that_is_none() -> None:
-    with pytest.raises(ValueError, match=r"0 < low < high, however: low=1, high=0\.5"):
-        LevelDensity(1, 0.5)
+def test_a_table_of_steps_is_read_by_integers() -> None:
+    table = torch.linspace(0.99, 0.01, 10, dtype=torch.float64)
+    schedule = discrete(table)
+    t = torch.tensor([0, 9, 4])
+    torch.testing.assert_close(schedule.alpha(t).square(), table[t])
+    torch.testing.assert_close(schedule.sigma(t).square(), 1 - table[t])
 
 
-def test_levels_fall_evenly_in_the_logarithm_and_end_at_zero() -> None:
-    levels = log_levels(0.002, 80, 18)
-    assert levels[0] == pytest.approx(80)
-    assert levels[-2] == pytest.approx(0.002)
-    assert levels[-1] == 0
-    ratios = levels[1:-1] / levels[:-2]
-    torch.testing.assert_close(ratios, ratios[:1].expand_as(ratios))
-    with pytest.raises(ValueError, match="steps must be at least 2, however: steps=1"):
-        log_levels(0.002, 80, 1)
+def test_a_table_without_signal_or_noise_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\), however: its minimum is 0, its maximum 0\.9"):
+        discrete(torch.tensor([0.9, 0.0]))

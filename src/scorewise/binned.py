@@ -1,7 +1,6 @@
 """Beliefs about numbers whose prior is standard normal, as mixtures over bins: not the mean alone, the distribution."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,31 +25,10 @@ def truncated(edges: Tensor, centre: Tensor, spread: Tensor) -> tuple[Tensor, Te
     Returns:
         Masses, at least `LEAST_MASS`, and first moments in standard deviations, each of shape (B, n, K).
     """
-    t = ((edges - centre[..., None]) / spread[..., None]).clamp_(-FARTHEST, FARTHEST)
-    mass = torch.erf(t * math.sqrt(0.5)).diff(dim=-1).mul_(0.5).clamp_(min=LEAST_MASS)
-    density = t.square_().mul_(-0.5).exp_().mul_(1 / math.sqrt(2 * math.pi))
-    return mass, density.diff(dim=-1).neg_()
-
-
-class _Tilted(torch.autograd.Function):
-    """Mean and log-evidence of a tilted mixture, in one pass forwards and one backwards."""
-
-    @staticmethod
-    def forward(ctx: Any, log_ratio: Tensor, mass: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-        peak = log_ratio.amax(-1, keepdim=True)
-        ratio = (log_ratio - peak).clamp_(min=LEAST_LOG_RATIO).exp_()
-        weighted = ratio * mass
-        evidence = weighted.sum(-1, keepdim=True)
-        offset = (ratio.mul_(first)).sum(-1, keepdim=True) / evidence
-        ctx.save_for_backward(weighted, ratio, evidence, offset)
-        return offset[..., 0], (evidence.log() + peak)[..., 0]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        weighted, moved, evidence, offset = ctx.saved_tensors
-        of_offset, of_evidence = (gradient[..., None] for gradient in gradients)
-        found = moved * (of_offset / evidence)
-        return found.addcmul_(weighted, (of_evidence - of_offset * offset) / evidence), None, None
+    t = ((edges - centre[..., None]) / spread[..., None]).clamp(-FARTHEST, FARTHEST)
+    mass = torch.erf(t * math.sqrt(0.5)).diff(dim=-1).mul_(0.5).clamp(min=LEAST_MASS)
+    density = t.square().mul_(-0.5).sub_(0.5 * math.log(2 * math.pi)).exp_()
+    return mass, density[..., :-1] - density[..., 1:]
 
 
 class Binned:
@@ -85,8 +63,11 @@ class Binned:
         self.edges = edges
         self.log_ratio = log_ratio.to(centre.dtype)
         self.mass, first = moments or truncated(edges, centre, spread)
-        offset, self.log_evidence = _Tilted.apply(self.log_ratio, self.mass, first)  # type: ignore[no-untyped-call]
-        self.mean: Tensor = centre + spread * offset
+        peak = self.log_ratio.detach().amax(-1, keepdim=True)
+        ratio = (self.log_ratio - peak).clamp(min=LEAST_LOG_RATIO).exp()
+        evidence = (ratio * self.mass).sum(-1)
+        self.log_evidence = evidence.log() + peak[..., 0]
+        self.mean: Tensor = centre + spread * ((ratio * first).sum(-1) / evidence)
 
     @property
     def probabilities(self) -> Tensor:

@@ -43,8 +43,10 @@ class Differences(nn.Module):
 
     def _at(self, z: Tensor) -> Tensor:
         last = self.values.shape[1] - 1
-        place = ((z + REACH) * (last / (2 * REACH))).round_().long().clamp_(0, last)
-        return torch.take(self.values, place + self.rows)
+        place = ((z + REACH) * (last / (2 * REACH))).clamp(0, last)
+        below = place.detach().long().clamp(max=last - 1)
+        low, high = (self.values.view(-1)[below + self.rows + step] for step in (0, 1))
+        return low + (place - below) * (high - low)
 
     def forward(self, centre: Tensor, spread: Tensor) -> Tensor:
         low, middle, high = self._at(centre - spread), self._at(centre), self._at(centre + spread)

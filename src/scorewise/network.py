@@ -181,19 +181,17 @@ class TableDenoiser(nn.Module):
         s2 = sigma_t[:, None].square()
         numbers = (x_t[:, :n] - self.mean) @ self.basis
         base = (x_t[:, n:] - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
-        with torch.no_grad():
-            alone = torch.cat([x_t[:, :0], *(p.exp().flatten(1) for p in self.log_posteriors(base))], 1)
+        alone = torch.cat([x_t[:, :0], *(p.exp().flatten(1) for p in self.log_posteriors(base))], 1)
         angles = (sigma_t.log() / 4)[:, None] * self.frequencies
         centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
-        with torch.no_grad():
-            moments = truncated(self.edges, centre, spread)
-            apart = self.differences(centre, spread)
+        moments = truncated(self.edges, centre, spread)
+        apart = self.differences(centre, spread)
         features = [numbers * (self.variance + s2).rsqrt(), alone, moments[0].flatten(1), apart]
         h = self.inlet(torch.cat(features, 1))
         h = h + self.clock(torch.cat([angles.sin(), angles.cos()], 1))
         for block in self.blocks:
             h = block(h)
-        out = self.outlet(self.norm(h)).float()
+        out = self.outlet(self.norm(h)).to(x_t.dtype)
         cov = gaussian_weight(self.basis, self.variance, sigma_t)
         correction, logits, log_ratio = out.split([n, self.layout.slots, n * self.bins], 1)
         margins = Binned(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)

@@ -1,115 +1,141 @@
-"""Noise levels: from which density they are drawn, and in which order the sampler visits them."""
+"""Schedules: how much of the clean row is left, and how much noise is there, at each time.
+
+A noisy row is `x_t = alpha_t x + sigma_t eps`. A schedule is the pair of functions `alpha(t)` and `sigma(t)`; all else
+(`h_t = sigma_t^2`, the signal-to-noise ratio `alpha_t^2 / h_t`) follows from them.
+"""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-class LevelDensity:
-    """A density of noise levels: log-normal, re-weighted towards levels where the gradient is large.
+class Schedule(NamedTuple):
+    """Signal and noise as functions of time.
 
-    The loss to minimise is the mean over the base density, `log sigma ~ N(centre, spread^2)` cut to `[low, high]`.
-    Levels are drawn from `base * sqrt(m)` instead, with m a running mean of the squared residual in each of a number of
-    buckets, mixed with a tenth of the base; a weight of `base / density` undoes the change in expectation. This is the
-    density of smallest gradient variance when the residual, not the Jacobian, makes the gradient's size. Draws are
-    stratified, so a batch covers the density evenly.
+    Any two functions make a schedule. `torch.ones_like` as `alpha` says that the signal is never scaled; code that
+    scales may look for it and save the multiplication.
 
-    Args:
-        low: smallest standard deviation, > 0.
-        high: largest standard deviation, > low.
-        centre: mean of `log sigma` of the base.
-        spread: standard deviation of `log sigma` of the base.
-        buckets: number of buckets, equal in `log sigma`.
-        momentum: share of the running mean kept at each observation of a bucket.
-
-    Raises:
-        ValueError: if not `0 < low < high`.
-
-    References:
-        Karras et al., "Elucidating the design space of diffusion-based generative models", 2022, Table 1 (log-normal);
-        Kingma, Salimans, Poole, Ho, "Variational diffusion models", 2021, appendix I.1 (low-discrepancy levels);
-        Katharopoulos, Fleuret, "Not all samples are created equal", 2018, eq. 6 (importance by gradient norm).
+    Attributes:
+        alpha: factor of the clean row, `t -> alpha_t`, shape kept.
+        sigma: scale of the noise, in units of the encoded columns, `t -> sigma_t > 0`, shape kept.
     """
 
-    def __init__(
-        self,
-        low: float,
-        high: float,
-        centre: float = -1.0,
-        spread: float = 1.4,
-        buckets: int = 64,
-        momentum: float = 0.98,
-    ) -> None:
-        if not 0 < low < high:
-            raise ValueError(f"low and high must satisfy 0 < low < high, however: {low=}, {high=}.")
-        self.low, self.high, self.momentum = low, high, momentum
-        edges = torch.linspace(math.log(low), math.log(high), buckets + 1, dtype=torch.float64)
-        mass = torch.special.ndtr((edges - centre) / spread).diff()
-        self.base: Tensor = (mass / mass.sum()).float()
-        self.mean_square = torch.zeros(buckets)
-        self.seen = torch.zeros(buckets)
+    alpha: Callable[[Tensor], Tensor]
+    sigma: Callable[[Tensor], Tensor]
 
-    @property
-    def density(self) -> Tensor:
-        """Probability of each bucket, shape (buckets,)."""
-        if not bool((self.seen > 0).any()):
-            return self.base
-        square = torch.where(self.seen > 0, self.mean_square, self.mean_square[self.seen > 0].mean())
-        raised = self.base * square.sqrt()
-        mixed: Tensor = 0.9 * raised / raised.sum() + 0.1 * self.base
-        return mixed
-
-    def draw(self, size: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Draw levels.
+    def log_snr(self, t: Tensor) -> Tensor:
+        """Logarithm of the signal-to-noise ratio, `log(alpha_t^2 / sigma_t^2)`.
 
         Args:
-            size: number of levels, B.
-            generator: source of randomness (on the CPU).
+            t: times, any shape.
 
         Returns:
-            Levels in random order, shape (B,), and importance weights of mean 1 under the density, shape (B,).
+            In nats, the shape of `t`.
         """
-        density = self.density
-        u = (torch.randperm(size, generator=generator) + torch.rand(size, generator=generator)) / size
-        cdf = density.cumsum(0)
-        bucket = torch.searchsorted(cdf, u * cdf[-1]).clamp(max=len(density) - 1)
-        position = (bucket + torch.rand(size, generator=generator)) / len(density)
-        sigma_t = (math.log(self.low) + position * math.log(self.high / self.low)).exp()
-        return sigma_t, self.base[bucket] / density[bucket]
+        return 2 * (self.alpha(t).log() - self.sigma(t).log())
 
-    def observe(self, sigma_t: Tensor, square: Tensor) -> None:
-        """Update the running means.
+    def log_snr_rate(self, t: Tensor) -> Tensor:
+        """Derivative of `log_snr`: its negative is 1 / density of the log-SNR when t is drawn uniformly.
 
         Args:
-            sigma_t: levels, shape (B,).
-            square: squared norms of the residuals at these levels, shape (B,).
+            t: times, any shape.
+
+        Returns:
+            In nats per unit of time, the shape of `t`.
         """
-        buckets = len(self.base)
-        position = (sigma_t / self.low).log() / math.log(self.high / self.low)
-        bucket = (position * buckets).long().clamp(0, buckets - 1)
-        count = torch.zeros(buckets).index_add_(0, bucket, torch.ones(len(bucket)))
-        mean = torch.zeros(buckets).index_add_(0, bucket, square) / count.clamp(min=1)
-        keep = torch.where(self.seen > 0, self.momentum, 0.0)
-        self.mean_square = torch.where(count > 0, keep * self.mean_square + (1 - keep) * mean, self.mean_square)
-        self.seen = self.seen + count
+        rate: Tensor = torch.func.jvp(self.log_snr, (t,), (torch.ones_like(t),))[1]
+        return rate
 
 
-def log_levels(low: float, high: float, steps: int) -> Tensor:
-    """Decreasing levels of a sampler, even in `log sigma`, then 0.
+def _same(t: Tensor) -> Tensor:
+    return t
 
-    Args:
-        low: last positive level.
-        high: first level.
-        steps: number of positive levels, at least 2.
+
+def ve() -> Schedule:
+    """Variance exploding: `alpha = 1`, `sigma = t`; time is the standard deviation of the noise.
 
     Returns:
-        Levels, shape (steps + 1,), the last one 0.
+        The schedule, for t > 0.
+
+    Reference: Karras, Aittala, Aila, Laine, "Elucidating the design space of diffusion-based generative models",
+    2022, Table 1.
+    """
+    return Schedule(torch.ones_like, _same)
+
+
+def vp(beta_min: float = 0.1, beta_max: float = 20.0) -> Schedule:
+    """Variance preserving with a rate that grows linearly: `alpha^2 = exp(-int_0^t beta)`, `sigma^2 = 1 - alpha^2`.
+
+    Args:
+        beta_min: rate at t = 0.
+        beta_max: rate at t = 1.
+
+    Returns:
+        The schedule, for 0 < t <= 1.
+
+    Reference: Song, Sohl-Dickstein, Kingma, Kumar, Ermon, Poole, "Score-based generative modeling through stochastic
+    differential equations", 2021, appendix C.
+    """
+
+    def exponent(t: Tensor) -> Tensor:
+        return -0.5 * t * (beta_min + 0.5 * t * (beta_max - beta_min))
+
+    return Schedule(lambda t: exponent(t).exp(), lambda t: (-torch.expm1(2 * exponent(t))).sqrt())
+
+
+def cosine() -> Schedule:
+    """Variance preserving on a quarter circle: `alpha = cos(pi t / 2)`, `sigma = sin(pi t / 2)`.
+
+    Returns:
+        The schedule, for 0 < t < 1.
+
+    Reference: Nichol, Dhariwal, "Improved denoising diffusion probabilistic models", 2021, eq. 17. NOTE[DIFF]: without
+    their offset s = 0.008, so that signal and noise are exact complements.
+    """
+    return Schedule(lambda t: (0.5 * math.pi * t).cos(), lambda t: (0.5 * math.pi * t).sin())
+
+
+def ou() -> Schedule:
+    """Ornstein-Uhlenbeck, `dX = -X dt + sqrt(2) dB`: `alpha = exp(-t)`, `sigma^2 = 1 - exp(-2 t)`.
+
+    Returns:
+        The schedule, for t > 0.
+    """
+    return Schedule(lambda t: (-t).exp(), lambda t: (-torch.expm1(-2 * t)).sqrt())
+
+
+def flow() -> Schedule:
+    """Straight lines from the rows to the noise: `alpha = 1 - t`, `sigma = t`.
+
+    Returns:
+        The schedule, for 0 < t < 1.
+
+    Reference: Lipman, Chen, Ben-Hamu, Nickel, Le, "Flow matching for generative modeling", 2023, eq. 22.
+    """
+    return Schedule(lambda t: 1 - t, _same)
+
+
+def discrete(alphas_cumprod: Tensor) -> Schedule:
+    """Variance preserving on a table of steps: `alpha^2 = alphas_cumprod[t]`, `sigma^2 = 1 - alpha^2`, t an integer.
+
+    Args:
+        alphas_cumprod: share of the signal's variance that is left after each step, shape (T,), each in (0, 1).
+
+    Returns:
+        The schedule, for integer t in 0 ... T - 1 on the device of the table.
 
     Raises:
-        ValueError: if fewer than 2 steps are asked for.
+        ValueError: if an entry is not in (0, 1).
+
+    Reference: Ho, Jain, Abbeel, "Denoising diffusion probabilistic models", 2020, eq. 4.
     """
-    if steps < 2:
-        raise ValueError(f"steps must be at least 2, however: {steps=}.")
-    levels = torch.linspace(math.log(high), math.log(low), steps, dtype=torch.float64).exp()
-    return torch.cat([levels, torch.zeros(1, dtype=torch.float64)])
+    if not bool(((alphas_cumprod > 0) & (alphas_cumprod < 1)).all()):
+        raise ValueError(
+            "alphas_cumprod must lie in (0, 1), however: its minimum is "
+            f"{float(alphas_cumprod.min()):g}, its maximum {float(alphas_cumprod.max()):g}. "
+            "Leave out the steps without signal or without noise: no finite weight exists there."
+        )
+    return Schedule(lambda t: alphas_cumprod[t.long()].sqrt(), lambda t: (1 - alphas_cumprod[t.long()]).sqrt())

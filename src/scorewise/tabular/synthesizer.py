@@ -14,9 +14,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from scorewise.allocation import LevelDensity, log_levels
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
-from scorewise.schedule import LevelDensity, log_levels
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec, Compact
@@ -58,7 +58,7 @@ class Progress(NamedTuple):
 def training_steps(rows: int, columns: int) -> int:
     """Length of the training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
 
-    `190 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
+    `130 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
     steps: long and wide tables are passed over less often. The steps after which a network starts to memorise its rows
     grow in proportion to their number, so short tables are not passed over more often. It will be replaced by a derived
     stopping rule.
@@ -70,7 +70,7 @@ def training_steps(rows: int, columns: int) -> int:
     Returns:
         Number of steps.
     """
-    passes = 190 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
+    passes = 130 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
     return int(np.clip(passes * rows / min(BATCH_ROWS, max(rows, 1)), 200, 15_000))
 
 
