@@ -44,7 +44,7 @@ class Differences(nn.Module):
     def _at(self, z: Tensor) -> Tensor:
         last = self.values.shape[1] - 1
         place = ((z + REACH) * (last / (2 * REACH))).clamp(0, last)
-        below = place.detach().long().clamp(max=last - 1)
+        below = place.detach().long().clamp(0, last - 1)
         low, high = (self.values.view(-1)[below + self.rows + step] for step in (0, 1))
         return low + (place - below) * (high - low)
 
