@@ -1,13 +1,13 @@
 """The denoising network of tables: noisy numbers and noisy one-hot categories in, a posterior out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from scorewise.binned import Binned, truncated
-from scorewise.covariance import Blocks, Simplex
+from scorewise.covariance import Blocks, Covariance, Simplex
 from scorewise.difference import Differences, strongest_pairs
 from scorewise.posterior import Posterior
 from scorewise.weighting import gaussian_weight
@@ -16,6 +16,10 @@ ABSENT = -1e4
 """Log-probability of a padding slot: `exp` of it is 0, and 0 times it is 0, which `-inf` would not give."""
 PAIRS = 96
 """Pairs of numbers whose difference the network is shown, the most correlated ones."""
+
+
+Weight = Callable[[Tensor, Tensor, Tensor], Covariance]
+"""Of a basis (n, n), variances along it (n,), and levels (B,), to covariances on shape (n,)."""
 
 
 class Group(NamedTuple):
@@ -93,15 +97,15 @@ class TableDenoiser(nn.Module):
     Numbers: the belief about each one is `Binned`, with log-ratios that the network gives. The mean is that of this
     belief plus a correction `U sqrt(lam s2/(lam+s2)) F` with the network's output F, in the principal basis U of the
     data, with variance lam along a direction: the bins see single columns sharply, F sees how columns move together.
-    The covariance is `gaussian_weight`. The network is shown the masses of the bins before they are tilted, the
+    The covariance is that of the `weight`. The network is shown the masses of the bins before they are tilted, the
     whitened numbers, and the `Differences` of the most correlated columns.
     Categories: the logits are the exact ones of a category that is independent of the rest,
     `x_t / s2 + log prior`, plus the network's output.
     With the output at 0, where training starts, both are the closed-form posteriors.
 
     Shape:
-        Input: noisy rows (B, D), levels (B,). Output: `Posterior` on shape (D,), its covariance a `Blocks` of one
-        `Spectral` (numbers) and one `Simplex` per group, its margins the `Binned` beliefs about the numbers.
+        Input: noisy rows (B, D), levels (B,). Output: `Posterior` on shape (D,), its covariance a `Blocks` of the
+        weight (numbers) and one `Simplex` per group, its margins the `Binned` beliefs about the numbers.
 
     Args:
         layout: what the D coordinates are.
@@ -109,6 +113,7 @@ class TableDenoiser(nn.Module):
         width: width of the hidden layers.
         depth: number of residual blocks.
         generator: source of randomness of the initial weights.
+        weight: covariance that the loss of the numbers is whitened with.
 
     Raises:
         ValueError: if the moments do not fit the layout.
@@ -126,7 +131,13 @@ class TableDenoiser(nn.Module):
     frequencies: Tensor
 
     def __init__(
-        self, layout: Layout, moments: Moments, width: int, depth: int, generator: torch.Generator | None = None
+        self,
+        layout: Layout,
+        moments: Moments,
+        width: int,
+        depth: int,
+        generator: torch.Generator | None = None,
+        weight: Weight = gaussian_weight,
     ) -> None:
         super().__init__()
         n, slots = layout.numbers, layout.slots
@@ -139,6 +150,7 @@ class TableDenoiser(nn.Module):
                 "Take both from the same codec."
             )
         self.layout = layout
+        self.weight = weight
         variance, basis = torch.linalg.eigh(moments.covariance.double()) if n else (torch.ones(0), torch.ones(0, 0))
         self.register_buffer("basis", basis.float())
         self.register_buffer("variance", variance.float().clamp(min=1e-4))
@@ -192,11 +204,12 @@ class TableDenoiser(nn.Module):
         for block in self.blocks:
             h = block(h)
         out = self.outlet(self.norm(h)).to(x_t.dtype)
-        cov = gaussian_weight(self.basis, self.variance, sigma_t)
+        size = (self.variance * s2 / (self.variance + s2)).sqrt()
         correction, logits, log_ratio = out.split([n, self.layout.slots, n * self.bins], 1)
         margins = Binned(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)
         log_p = self.log_posteriors(base + logits)
-        corrected = margins.mean + (cov.variance.sqrt() * correction) @ self.basis.mT
+        corrected = margins.mean + (size * correction) @ self.basis.mT
         mean = torch.cat([corrected, *(p.exp().flatten(1) for p in log_p)], 1)
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
+        cov = self.weight(self.basis, self.variance, sigma_t)
         return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes), margins)

@@ -94,7 +94,7 @@ class Step(NamedTuple):
 
     Attributes:
         step: steps done so far, from 1.
-        loss: importance-weighted mean loss of the batch without logdet, in nats per row.
+        loss: importance-weighted mean of what is minimised (`Loss.objective`), in nats per row.
         numbers: its part from numbers.
         categories: its part from categories.
     """

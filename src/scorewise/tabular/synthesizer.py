@@ -224,7 +224,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             schema = Schema.infer(table, self.target, overrides=schema)
         codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
         rows = codec.compact(table)
-        network = _network(codec.layout, codec.moments(rows), self.seed).to(device)
+        network = self._denoiser(codec.layout, codec.moments(rows)).to(device)
         bf16 = prefers_bf16(device)
         state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices(), bf16=bf16)
         trace: dict[str, list[float]] = {key: [] for key in ("step", "loss", "numbers", "categories", "seconds")}
@@ -423,6 +423,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         synthesizer.network_ = network.to(choose_device(device)).eval()
         return synthesizer
 
+    def _denoiser(self, layout: Layout, moments: Moments) -> TableDenoiser:
+        return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(self.seed))
+
     def _settings(self) -> dict[str, Any]:
         schema = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema
         return {
@@ -456,10 +459,6 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     def _save_checkpoint(self, state: State, trace: Mapping[str, Any], fingerprint: str, seconds: float) -> None:
         facts = {"kind": "checkpoint", "fingerprint": fingerprint, "trace": dict(trace), "seconds": seconds}
         store.write(str(self.checkpoint), facts, state.tensors())
-
-
-def _network(layout: Layout, moments: Moments, seed: int) -> TableDenoiser:
-    return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(seed))
 
 
 def _sample_rows(network: TableDenoiser, layout: Layout, n: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
