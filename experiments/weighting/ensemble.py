@@ -26,15 +26,19 @@ class Ensemble(nn.Module):
             self.weights.append(nn.Parameter(start.repeat(copies, 1, 1)))
             self.shifts.append(nn.Parameter(torch.zeros(copies * seeds, 1, after)))
 
-    def outputs(self, x_t: Tensor, sigma_t: Tensor) -> Tensor:
-        """Give what the networks themselves give out, F, shape (M, B, out)."""
+    def outputs(self, x_t: Tensor, sigma_t: Tensor, layers: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
+        """Give what the networks themselves give out, F, shape (M, B, out); note what goes in and out of each layer."""
         level = sigma_t.log()[..., None]
         angles = level * torch.tensor([0.5, 1.0, 2.0])
         scaled = x_t * (1 + sigma_t.square()).rsqrt()[..., None]
         h = torch.cat([scaled, level / 4, angles.sin(), angles.cos()], 2)
-        for weight, shift in zip(self.weights[:-1], self.shifts[:-1], strict=True):
-            h = nn.functional.silu(torch.baddbmm(shift, h, weight))
-        return torch.baddbmm(self.shifts[-1], h, self.weights[-1])
+        for weight, shift in zip(self.weights, self.shifts, strict=True):
+            before, h = h, torch.baddbmm(shift, h, weight)
+            if layers is not None:
+                layers.append((before, h))
+            if weight is not self.weights[-1]:
+                h = nn.functional.silu(h)
+        return h
 
     def forward(self, x_t: Tensor, sigma_t: Tensor) -> Tensor:
         total = (1 + sigma_t.square())[..., None]

@@ -18,9 +18,9 @@ import torch
 from experiments.result import rounded, run
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
 from experiments.weighting.look import COLOURS, panels
+from experiments.weighting.paired import compare, quantile
 from experiments.weighting.population import Population, digits, gaussians, moons
 from matplotlib.figure import Figure
-from scipy import stats
 from torch import Tensor
 
 from scorewise.allocation import log_levels
@@ -167,29 +167,6 @@ def distances(one: Tensor, other: Tensor, seed: int) -> Tensor:
     return torch.stack([sliced, mmd])
 
 
-def compare(values: Tensor) -> dict[str, Any]:
-    """Compare each weight with the first; values of one measure, shape (weights, seeds)."""
-    logs = (values / values[:1]).log().double()
-    p = [float(stats.ttest_1samp(one.numpy(), 0).pvalue) for one in logs[1:]]
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    corrected, worst = [0.0] * len(p), 0.0
-    for rank, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(p) - rank) * p[i]))
-        corrected[i] = worst
-    half = float(stats.t.ppf(0.975, values.shape[1] - 1)) / values.shape[1] ** 0.5
-    result = {}
-    for index, name in enumerate(WEIGHTS):
-        mean, deviation = logs[index].mean(), logs[index].std()
-        result[name] = {
-            "mean": rounded(values[index].mean()),
-            "sd": rounded(values[index].std()),
-            "ratio to heuristic": rounded(mean.exp()),
-            "95 % interval": [rounded((mean - half * deviation).exp()), rounded((mean + half * deviation).exp())],
-            "p, Holm": None if index == 0 else float(f"{corrected[index - 1]:.3g}"),
-        }
-    return result
-
-
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
     seeds, rows = (3, 200) if quick else (10, 1_000)
@@ -209,16 +186,16 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
             own = torch.stack([values[w, best[w, m], :, m] for w in range(len(WEIGHTS))])
             equal = values[:, 1, :, m]
             cell[measure] = {
-                "own best rate": compare(own),
+                "own best rate": compare(own, WEIGHTS),
                 "best rates": {name: rates[int(best[w, m])] for w, name in enumerate(WEIGHTS)},
-                f"rate {rates[1]:g} for all": compare(equal),
+                f"rate {rates[1]:g} for all": compare(equal, WEIGHTS),
             }
             if m >= 3:
                 cell[measure]["floor: rows against rows"] = rounded(floor[:, m - 3].mean())
             axis = axes[line, m]
             for shift, one, face in ((0.12, own, COLOURS[0]), (-0.12, equal, "white")):
                 logs = (one / one[:1]).log()
-                half = float(stats.t.ppf(0.975, seeds - 1)) / seeds**0.5
+                half = quantile(seeds) / seeds**0.5
                 centre, band = logs.mean(1), half * logs.std(1)
                 place = -torch.arange(len(WEIGHTS)) + shift
                 low, high = centre.exp() - (centre - band).exp(), (centre + band).exp() - centre.exp()
