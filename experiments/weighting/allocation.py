@@ -114,8 +114,7 @@ def _moments(population: Population, network: Ensemble, densities: list[LevelDen
         _, square = losses(network.member(m), draw.x.float()[None], draw.x_t.float()[None], sigma_t.float()[None])
         each = square[0].reshape(BUCKETS, -1).mean(1)
         found.append(
-            gradient_variance(density.base, density.density, each)
-            / gradient_variance(density.base, density.base, each)
+            gradient_variance(density.base, density.density, each) / gradient_variance(density.base, density.base, each)
         )
     return torch.stack(found)
 

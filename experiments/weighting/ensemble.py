@@ -1,5 +1,6 @@
 """Many small denoising networks, trained side by side: one for each combination of what is compared and of the seed."""
 
+import itertools
 import math
 
 import torch
@@ -20,7 +21,7 @@ class Ensemble(nn.Module):
         sizes = (width + 7, hidden, hidden, width if out is None else out)
         generator = torch.Generator().manual_seed(1)
         self.weights, self.shifts = nn.ParameterList(), nn.ParameterList()
-        for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for index, (before, after) in enumerate(itertools.pairwise(sizes)):
             scale = 0.0 if index == 2 else (3 / before) ** 0.5
             start = scale * (2 * torch.rand(seeds, before, after, generator=generator) - 1)
             self.weights.append(nn.Parameter(start.repeat(copies, 1, 1)))

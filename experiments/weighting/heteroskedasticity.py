@@ -45,13 +45,14 @@ def control() -> Population:
     """Rows of a Gaussian, for which the level says everything."""
     unit = torch.eye(2, dtype=torch.float64)
     return Population(
-        "Gaussian, 2-d", 2, lambda n, g: torch.randn(n, 2, generator=g, dtype=torch.float64), gaussian(unit[0] * 0, unit)
+        "Gaussian, 2-d",
+        2,
+        lambda n, g: torch.randn(n, 2, generator=g, dtype=torch.float64),
+        gaussian(unit[0] * 0, unit),
     )
 
 
-def dispersion(
-    population: Population, noise: LocationScale, level: Tensor, queries: int, rows: int
-) -> Estimate | None:
+def dispersion(population: Population, noise: LocationScale, level: Tensor, queries: int, rows: int) -> Estimate | None:
     """Scatter of the variance of the score's label within a level, or None where rows alone cannot tell."""
     generator = torch.Generator().manual_seed(0)
     t = time_of(noise, level).expand(queries)

@@ -210,7 +210,9 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
             axis.set_yticks([-i for i in range(len(WEIGHTS))], WEIGHTS)
         axes[line, 0].set_ylabel(population.name)
         found[population.name] = cell
-    figure.supxlabel("ratio to the heuristic weight (filled: own best learning rate; open: one rate for all)", fontsize=8)
+    figure.supxlabel(
+        "ratio to the heuristic weight (filled: own best learning rate; open: one rate for all)", fontsize=8
+    )
     figure.tight_layout()
     return found, figure
 
