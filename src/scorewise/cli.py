@@ -51,7 +51,7 @@ def main() -> None:
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
     """A command that turns errors into one sentence on the standard error and an exit code.
 
-    A mistake of the user's (`UsageError`, `SuiteError`, `TableError`) exits with 2, a failure of the machine (`OSError`)
+    A mistake of the user (`UsageError`, `SuiteError`, `TableError`) exits with 2, a failure of the machine (`OSError`)
     with 1, an interruption with 130. Whatever else is raised is a defect of this package and keeps its traceback.
 
     Args:
