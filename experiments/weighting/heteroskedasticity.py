@@ -80,7 +80,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     figure, axes = panels(2, len(NOISES), height=1.8)
     found: dict[str, Any] = {}
     for column, (name, noise) in enumerate(NOISES.items()):
-        cells = [conditional(line_of_rows, noise, level, grid=301 if quick else 1201) for level in levels]
+        cells = [conditional(line_of_rows, noise, level, grid=301 if quick else 801) for level in levels]
         places = torch.linspace(-3, 3, 121, dtype=torch.float64)
         share = torch.stack([_at(places, c.x_t, c.variance) * level**2 for c, level in zip(cells, levels, strict=True)])
         image = axes[0, column].pcolormesh(levels, places, share.T, vmin=0, vmax=1.25, cmap="cividis", rasterized=True)

@@ -42,7 +42,7 @@ def time_of(noise: LocationScale, level: Tensor) -> Tensor:
 
 
 def conditional(
-    population: Population, noise: LocationScale, level: Tensor, order: int = 1, grid: int = 1201, nodes: int = 1600
+    population: Population, noise: LocationScale, level: Tensor, order: int = 1, grid: int = 801, nodes: int = 800
 ) -> Conditional:
     """Mean and variance of the label of an order, on a grid that is even near the rows and geometric in the tails."""
     assert population.closed is not None
