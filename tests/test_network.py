@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from scorewise.covariance import Blocks, Simplex, Spectral
+from scorewise.covariance import Blocks, Diagonal, Simplex, Spectral
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser
 from scorewise.posterior import gaussian
@@ -92,3 +92,17 @@ def test_its_derivative_with_respect_to_the_row_is_that_of_finite_differences() 
         return network(x, sigma_t).mean
 
     assert torch.autograd.gradcheck(mean, (x_t.requires_grad_(),), atol=1e-4)
+
+
+def test_the_weight_of_the_loss_can_be_another_and_leaves_the_mean_alone() -> None:
+    def flat(basis: torch.Tensor, variance: torch.Tensor, sigma_t: torch.Tensor) -> Diagonal:
+        return Diagonal(torch.ones(len(sigma_t), len(variance)))
+
+    x_t, sigma_t = torch.zeros(3, LAYOUT.width), torch.ones(3)
+    other = TableDenoiser(LAYOUT, _moments(), 16, 2, torch.Generator().manual_seed(0), flat)
+    network = _network()
+    torch.nn.init.normal_(network.outlet.weight, generator=torch.Generator().manual_seed(0))
+    other.load_state_dict(network.state_dict())
+    posterior = other(x_t, sigma_t)
+    assert torch.equal(posterior.cov.diag[:, :2], torch.ones(3, 2))
+    assert torch.equal(posterior.mean, network(x_t, sigma_t).mean)
