@@ -74,6 +74,18 @@ class Compact(NamedTuple):
     codes: Tensor
 
 
+class Chosen(NamedTuple):
+    """Rows that a model made, without the one-hot coordinates: what is needed to decode them.
+
+    Attributes:
+        scores: normal scores of the numbers, shape (N, n).
+        codes: code of each one-hot block, int32, shape (N, M).
+    """
+
+    scores: np.ndarray
+    codes: np.ndarray
+
+
 class Codec:
     """Encoder and decoder of the tables of one schema. Use `Codec.fit`.
 
@@ -243,19 +255,45 @@ class Codec:
         Raises:
             ValueError: if x does not have D columns.
         """
+        return self.restore(self.choose(x), seed)
+
+    def choose(self, x: np.ndarray) -> Chosen:
+        """Take the most likely code of each one-hot block.
+
+        Args:
+            x: encoded rows, or a denoiser's posterior means, shape (N, D).
+
+        Returns:
+            The chosen rows.
+
+        Raises:
+            ValueError: if x does not have D columns.
+        """
         if x.ndim != 2 or x.shape[1] != self.layout.width:
             raise ValueError(
                 f"x must have one column per encoded coordinate (D={self.layout.width}), however: {x.shape=}. "
                 "Give the rows that this codec encoded, or a denoiser fitted to them."
             )
-        codes = {
-            key: x[:, start : start + size].argmax(1)
-            for key, size, start in zip(self.names, self.sizes, self.offsets.tolist(), strict=True)
-        }
+        codes = np.empty((len(x), len(self.names)), dtype=np.int32)
+        for i, (size, start) in enumerate(zip(self.sizes, self.offsets.tolist(), strict=True)):
+            codes[:, i] = x[:, start : start + size].argmax(1)
+        return Chosen(x[:, : self.layout.numbers].copy(), codes)
+
+    def restore(self, rows: Chosen, seed: int = 0) -> pa.Table:
+        """Make a table of chosen rows.
+
+        Args:
+            rows: N rows.
+            seed: seed of the identifiers.
+
+        Returns:
+            The table, in the schema's column order and dtypes.
+        """
+        codes = {name: rows.codes[:, i].astype(np.int64) for i, name in enumerate(self.names)}
         numbers: dict[str, np.ndarray] = {}
         for position, name in enumerate(self.scored):
-            mode = codes.get((name, "mode"), np.zeros(len(x), dtype=np.int64))
-            numbers[name] = self._number(name, x[:, position], mode, numbers)
+            mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
+            numbers[name] = self._number(name, rows.scores[:, position], mode, numbers)
         categories: dict[str, np.ndarray] = {}
         for name in self.levels:
             if name in self.digits:
@@ -265,23 +303,22 @@ class Codec:
         self._determine(numbers, categories)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
-        return self.schema.restore(Cells(numbers, categories), len(x), seed)
+        return self.schema.restore(Cells(numbers, categories), len(rows.codes), seed)
 
-    def scores(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the normal scores of encoded rows, and which of them stand for a value rather than a missing cell.
+    def present(self, rows: Chosen) -> np.ndarray:
+        """Tell which scores stand for a value rather than a missing cell.
 
         Args:
-            x: encoded rows, shape (N, D).
+            rows: N rows.
 
         Returns:
-            Scores, shape (N, n), and whether each is present, shape (N, n).
+            Shape (N, n).
         """
-        z = x[:, : self.layout.numbers]
-        present = np.ones(z.shape, dtype=bool)
-        for (name, part), size, start in zip(self.names, self.sizes, self.offsets.tolist(), strict=True):
+        present = np.ones(rows.scores.shape, dtype=bool)
+        for i, ((name, part), size) in enumerate(zip(self.names, self.sizes, strict=True)):
             if part == "mode" and self.numbers[name].missing:
-                present[:, self.scored.index(name)] = x[:, start : start + size].argmax(1) < size - 1
-        return z, present
+                present[:, self.scored.index(name)] = rows.codes[:, i] < size - 1
+        return present
 
     def edges(self) -> Tensor:
         """Normal scores at which the bins of each number column meet, float32, shape (n, K + 1); see `Marginal.bins`.

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -19,7 +19,7 @@ from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
-from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.codec import Chosen, Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
@@ -278,11 +278,12 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 self._save_checkpoint(state, trace, fingerprint, time.monotonic() - start)
         state.finish()
         network.eval()
-        drawn: list[np.ndarray] = []
-        for made, x in _sample_rows(network, codec.layout, min(table.num_rows, CALIBRATION_ROWS), -1 - self.seed):
-            drawn.append(x)
+        drawn: list[Chosen] = []
+        for made, chosen in _sample_rows(network, codec, min(table.num_rows, CALIBRATION_ROWS), -1 - self.seed):
+            drawn.append(chosen)
             yield Progress(state.step, state.step, "steps", rate, float(mean[0]), f"calibrating, {made:,} rows")
-        self.calibration_ = Calibration.fit(*codec.scores(np.concatenate(drawn)))
+        made_rows = _joined(drawn)
+        self.calibration_ = Calibration.fit(made_rows.scores, codec.present(made_rows))
         self.schema_, self.codec_, self.trace_ = schema, codec, trace
         self.network_ = network
         self.kind_ = kind_of(frame)
@@ -337,15 +338,13 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if n < 1:
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
-        rows: list[np.ndarray] = []
+        rows: list[Chosen] = []
         since = time.monotonic()
-        for made, x in _sample_rows(self.network_, self.codec_.layout, n, seed):
-            rows.append(x)
+        for made, chosen in _sample_rows(self.network_, self.codec_, n, seed):
+            rows.append(chosen)
             yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
-        numbers = self.codec_.layout.numbers
-        whole = np.concatenate(rows).astype(np.float64)
-        whole[:, :numbers] = self.calibration_.apply(whole[:, :numbers])
-        return self.codec_.decode(whole, seed)
+        whole = _joined(rows)
+        return self.codec_.restore(Chosen(self.calibration_.apply(whole.scores), whole.codes), seed)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a folder of safetensors and JSON; the folder holds no row of the table.
@@ -461,19 +460,23 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         store.write(str(self.checkpoint), facts, state.tensors())
 
 
-def _sample_rows(network: TableDenoiser, layout: Layout, n: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Sample encoded rows chunk by chunk.
+def _joined(chunks: Sequence[Chosen]) -> Chosen:
+    return Chosen(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+
+
+def _sample_rows(network: TableDenoiser, codec: Codec, n: int, seed: int) -> Iterator[tuple[int, Chosen]]:
+    """Sample rows chunk by chunk.
 
     Yields:
-        The number of rows made so far and the new ones, shape (at most `CHUNK_ROWS`, D).
+        The number of rows made so far and the new ones, at most `CHUNK_ROWS`.
     """
     device = next(network.parameters()).device
     bf16 = prefers_bf16(device)
     levels = log_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
     for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
         generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
-        x = HIGHEST * torch.randn(CHUNK_ROWS, layout.width, generator=generator).to(device)
+        x = HIGHEST * torch.randn(CHUNK_ROWS, codec.layout.width, generator=generator).to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(network, x, levels):
                 x = state.x
-        yield min(n, first + CHUNK_ROWS), x[: n - first].float().cpu().numpy()
+        yield min(n, first + CHUNK_ROWS), codec.choose(x[: n - first].float().cpu().numpy())
