@@ -135,8 +135,8 @@ def _errors(population: Population, network: Ensemble) -> Tensor:
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
-    seeds, steps, batch = (2, 20, 32) if quick else (10, 600, 128)
-    marks = [10, 20] if quick else [20, 50, 100, 200, 400, 600]
+    seeds, steps, batch = (2, 20, 32) if quick else (10, 500, 64)
+    marks = [10, 20] if quick else [20, 50, 100, 200, 500]
     populations = [gaussians(2)] if quick else [gaussians(2), gaussians(10), moons()]
     found: dict[str, Any] = {"seeds": list(range(seeds)), "steps": steps, "batch": batch, "marks": marks}
     figure, axes = panels(len(populations), 4, width=1.9, height=1.7)
