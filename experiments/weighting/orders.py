@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from experiments.result import rounded, run
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
-from experiments.weighting.look import legend_below, line, panels
+from experiments.weighting.look import legend_below, line, panels, plain_ticks
 from experiments.weighting.paired import compare
 from experiments.weighting.population import Population, digits, gaussians
 from matplotlib.figure import Figure
@@ -117,7 +117,7 @@ def _norms(wanted: Tensor) -> Tensor:
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
-    seeds, steps, batch, rows = (3, 10, 32, 160) if quick else (6, 800, 128, 1_600)
+    seeds, steps, batch, rows = (3, 10, 32, 160) if quick else (6, 500, 128, 800)
     populations = [gaussians(2)] if quick else [gaussians(2), digits()]
     centres = LOW * (HIGH / LOW) ** ((torch.arange(BINS) + 0.5) / BINS)
     found: dict[str, Any] = {"seeds": list(range(seeds)), "steps": steps, "batch": batch, "levels": rounded(centres)}
@@ -137,6 +137,8 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.fill_between(centres, low, high, alpha=0.12, color=axis.lines[-1].get_color(), linewidth=0)
             axis.axhline(1, color="0.6", linewidth=0.7)
             axis.set(xscale="log", yscale="log", title=f"{population.name}, order {order}", xlabel="noise level")
+            plain_ticks(axis, "x")
+            plain_ticks(axis, "y")
             found[f"{population.name}, order {order}"] = {
                 "mean relative error over levels": compare(own.mean(2), tuple(WAYS)),
                 "best rates": {name: RATES[int(best[w])] for w, name in enumerate(WAYS)},

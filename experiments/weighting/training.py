@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from experiments.result import rounded, run
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
-from experiments.weighting.look import COLOURS, panels
+from experiments.weighting.look import COLOURS, panels, plain_ticks
 from experiments.weighting.paired import compare, quantile
 from experiments.weighting.population import Population, digits, gaussians, moons
 from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ class Race:
         self.population, self.seeds, self.rates = population, seeds, rates
         self.steps, self.batch = steps, batch
         self.generator = torch.Generator().manual_seed(0)
-        self.hidden = 48 if population.width <= 10 else 96
+        self.hidden = 32 if population.width <= 10 else 64
         members = (len(WEIGHTS) * len(rates), seeds, population.width)
         self.network = Ensemble(*members, self.hidden)
         self.head = Ensemble(len(rates), seeds, population.width, 32, 1)
@@ -176,10 +176,10 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     for line, population in enumerate(populations):
         wide = population.width > 10
         rates = (1e-3, 3e-3, 1e-2) if not wide else (1e-3, 3e-3)
-        race = Race(population, seeds, rates, 30 if quick else 1_000, 64 if wide else 128)
+        race = Race(population, seeds, rates, 30 if quick else 600, 32 if wide else 64)
         race.train()
-        values = torch.cat([race.errors(rows), race.samples(rows)], 3)
-        floor = race.floor(rows)
+        values = torch.cat([race.errors(rows), race.samples(rows * 3 // 5)], 3)
+        floor = race.floor(rows * 3 // 5)
         best = values.mean(2).argmin(1)  # (weights, measures)
         cell: dict[str, Any] = {"steps": race.steps, "batch": race.batch, "rates": list(rates), "hidden": race.hidden}
         for m, measure in enumerate(MEASURES):
@@ -203,8 +203,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.errorbar(centre.exp(), place, xerr=[low, high], fmt="o", color=COLOURS[0], **options)
             axis.axvline(1, color="0.6", linewidth=0.7)
             axis.set(xscale="log")
-            axis.xaxis.set_minor_formatter("{x:g}")
-            axis.tick_params(which="both", axis="x", labelsize=5.5)
+            plain_ticks(axis, "x")
             if line == 0:
                 axis.set_title(measure)
             axis.set_yticks([-i for i in range(len(WEIGHTS))], WEIGHTS)
