@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from scorewise.allocation import log_levels
 from scorewise.posterior import exact, gaussian
 from scorewise.sample import Reverse, heun, multistep
-from scorewise.schedule import log_levels
 
 Sampler = Callable[..., Iterator[Reverse]]
 COVARIANCE = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)

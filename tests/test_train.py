@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from scorewise.allocation import LevelDensity
 from scorewise.covariance import Blocks, Diagonal, Simplex
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.noise import GaussianNoise
 from scorewise.posterior import Posterior, exact
-from scorewise.schedule import LevelDensity
 from scorewise.train import DivergedError, State, Step, loss, train
 
 LAYOUT = Layout(1, (Group(1, 2),))

@@ -1,34 +1,48 @@
-"""Estimates: a value never goes without its standard error."""
+"""Estimate: a number that was measured, with its standard error."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from torch import Tensor
 
 
 class Estimate(NamedTuple):
-    """What was estimated and how far off it may be.
+    """What was measured, and how far off it may be.
 
     Attributes:
-        value: the estimate, any shape.
-        se: its standard error, the same shape and unit.
+        value: the estimates, any shape.
+        se: their standard errors, same shape and unit; 0 where the value is exact.
     """
 
     value: Tensor
     se: Tensor
 
+    @classmethod
+    def exactly(cls, value: Tensor) -> Self:
+        """Take a value that is known: its standard error is 0.
 
-def mean(samples: Tensor) -> Estimate:
-    """Mean of independent samples: `value = mean`, `se = standard deviation / sqrt(R)`.
+        Args:
+            value: any shape.
 
-    Args:
-        samples: R independent samples along the first axis, shape (R, *).
+        Returns:
+            The value with errors of 0.
+        """
+        return cls(value, value * 0)
 
-    Returns:
-        The mean, shape (*), and its standard error.
+    @classmethod
+    def of_mean(cls, samples: Tensor, dim: int = 0) -> Self:
+        """Average independent samples: `value = mean`, `se = sd / sqrt(n)`.
 
-    Raises:
-        ValueError: if there are fewer than two samples, which carry no standard error.
-    """
-    if len(samples) < 2:
-        raise ValueError(f"samples must be two or more, however: {len(samples)=}. Draw more of them.")
-    return Estimate(samples.mean(0), samples.std(0) / len(samples) ** 0.5)
+        Args:
+            samples: at least two along `dim`.
+            dim: the dimension to average over.
+
+        Returns:
+            The mean and its standard error, the shape of `samples` without `dim`.
+
+        Raises:
+            ValueError: if there are fewer than two samples.
+        """
+        size = samples.shape[dim]
+        if size < 2:
+            raise ValueError(f"a standard error needs at least two samples, however: {size=}. Draw more.")
+        return cls(samples.mean(dim), samples.std(dim) / size**0.5)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scorewise.estimate import Estimate, mean
+from scorewise.estimate import Estimate
 
 Operator = Callable[[Tensor], Tensor]
 """A symmetric matrix S of size n as a function: a vector v, shape (n,), to S v, shape (n,)."""
@@ -71,7 +71,7 @@ class Measure(NamedTuple):
         Returns:
             Mean and standard error over the start vectors, shape (*).
         """
-        return mean(self.sums(function).movedim(-1, 0))
+        return Estimate.of_mean(self.sums(function).movedim(-1, 0))
 
 
 def tridiagonalise(operator: Operator, start: Tensor, steps: int) -> Tridiagonal:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, jvp, vjp, vmap
 
-from scorewise.estimate import Estimate, mean
+from scorewise.estimate import Estimate
 from scorewise.lanczos import Operator
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
@@ -234,4 +234,4 @@ def subsample(
         whole = statistic(subset)
         halves = sum((statistic(half) for half in torch.split(subset, size // 2)), torch.zeros_like(whole)) / 2
         found.append(whole + (whole - halves) * (1 - size / rows))
-    return mean(torch.stack(found))
+    return Estimate.of_mean(torch.stack(found))

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scorewise.allocation import LevelDensity
 from scorewise.covariance import Blocks, Simplex
 from scorewise.noise import GaussianNoise
 from scorewise.orthogonal import Muon
 from scorewise.posterior import Posterior
-from scorewise.schedule import LevelDensity
 
 
 class Loss(NamedTuple):

@@ -14,9 +14,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from scorewise.allocation import LevelDensity, log_levels
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
-from scorewise.schedule import LevelDensity, log_levels
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec, Compact

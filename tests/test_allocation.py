@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from scorewise.schedule import LevelDensity, log_levels
+from scorewise.allocation import LevelDensity, log_levels
 
 
 def test_draws_are_stratified_over_a_log_normal_base() -> None:

@@ -1,4 +1,4 @@
-"""Noise levels: from which density they are drawn, and in which order the sampler visits them."""
+"""Allocation of noise levels: from which density they are drawn, and in which order the sampler visits them."""
 
 import math
 
