@@ -74,7 +74,7 @@ def test_a_measure_is_exact_for_polynomials() -> None:
 
 def test_a_measure_is_padded_with_nothing() -> None:
     matrix = torch.eye(SIZE, dtype=torch.float64)
-    starts = torch.stack([_start(), 2 * _start()])
+    starts = torch.stack([_start(), 2 * _start(), 0 * _start()])
     found = measure(matrix.mv, starts, 6)
     torch.testing.assert_close(found.sums(lambda x: x + 1), 2 * starts.square().sum(1))
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from scorewise.coupling import slope
 from scorewise.lanczos import measure, rademacher
 from scorewise.spectrum import Decay, curves, discrete, flow, from_quadrature, risk, spectrum
 
@@ -116,3 +117,18 @@ def test_negative_noise_and_several_label_vectors_are_refused() -> None:
     one = measure(lambda v: v, torch.ones(2, 3), 1)
     with pytest.raises(ValueError, match=r"measure of one start vector, however: len\(labels.nodes\)=2"):
         from_quadrature(one, one, 3)
+
+
+def test_the_least_risk_falls_at_the_rate_of_the_eigenvalues_for_a_target_of_barely_finite_norm() -> None:
+    """First-order Sobolev kernel on a grid: eigenvalues fall as k^-2, so the rate is n^(-2/3)."""
+    sizes = 2.0 ** torch.arange(9, 16)
+    steps = torch.logspace(0, 8, 400, dtype=torch.float64)
+    risks = []
+    for n in sizes.long().tolist():
+        k = torch.arange(1, n + 1, dtype=torch.float64)
+        values = 1 / (4 * n**2 * ((2 * k - 1) * torch.pi / (4 * n + 2)).sin().square())
+        truth = n * values * k.pow(-1.1)
+        noise = spectrum(values, truth.sqrt()[:, None], torch.full((n, 1), 0.25, dtype=torch.float64))
+        risks.append(risk(noise, truth, 1.0, steps, flow).min())
+    exponent = slope(sizes.double(), torch.stack(risks))
+    assert abs(float(exponent) + 2 / 3) < 0.05

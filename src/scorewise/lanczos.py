@@ -155,13 +155,15 @@ def measure(operator: Operator, starts: Tensor, steps: int) -> Measure:
         steps: products with the operator for each, m.
 
     Returns:
-        Nodes and weights, padded with weight 0 where a Krylov space is smaller.
+        Nodes and weights, padded with weight 0 where a Krylov space is smaller; a start of 0 has all weights 0.
 
     Reference: Ubaru, Chen, Saad, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature", 2017, section 3.
     """
     steps = min(steps, starts.shape[1])
     nodes, weights = starts.new_zeros(2, len(starts), steps)
     for r, start in enumerate(starts):
+        if not bool(start.any()):
+            continue
         values, vectors = torch.linalg.eigh(tridiagonalise(operator, start, steps).matrix)
         nodes[r, : len(values)], weights[r, : len(values)] = values, start.square().sum() * vectors[0].square()
     return Measure(nodes, weights)

@@ -48,7 +48,8 @@ def radius(alpha_t: Tensor, h_t: Tensor, bound: float, width: int, delta: float)
     """Radius of a ball that holds a noisy row of bounded data except with probability delta.
 
     `R = alpha_t bound + sqrt(h_t) (sqrt(width) + sqrt(2 log(1 / delta)))`, by the concentration of the norm of a
-    Gaussian vector, so `P(|x_t| > R) <= delta`. It is conservative.
+    Gaussian vector, so `P(|x_t| > R) <= delta`. It is conservative. Rows outside are left out of training, and the
+    prediction there is 0 (`localise`).
 
     Args:
         alpha_t: signal scales, shape (B,).

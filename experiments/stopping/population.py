@@ -1,0 +1,151 @@
+"""Populations whose truth is known: Gaussian mixtures, made up or fitted to data, and noisy draws from them."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Population(NamedTuple):
+    """A mixture of Gaussians in standardised coordinates.
+
+    Attributes:
+        name: what it is.
+        share: of the components, shape (K,).
+        centre: shape (K, D).
+        variance: covariances, shape (K, D, D).
+    """
+
+    name: str
+    share: Tensor
+    centre: Tensor
+    variance: Tensor
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates, D."""
+        return self.centre.shape[1]
+
+    @property
+    def scale(self) -> float:
+        """Variance per coordinate."""
+        mean = self.share @ self.centre
+        within = self.share @ self.variance.diagonal(dim1=1, dim2=2)
+        return float((within + self.share @ (self.centre - mean).square()).mean())
+
+    def sample(self, rows: int, generator: torch.Generator) -> Tensor:
+        """Draw clean rows, shape (rows, D)."""
+        component = torch.multinomial(self.share, rows, replacement=True, generator=generator)
+        normal = torch.randn(rows, self.width, 1, generator=generator, dtype=torch.float64)
+        return self.centre[component] + (torch.linalg.cholesky(self.variance)[component] @ normal)[..., 0]
+
+    def draw(self, rows: int, low: float, high: float, generator: torch.Generator, copies: int = 1) -> "Draw":
+        """Draw clean rows and noise them at times uniform on [low, high], each `copies` times."""
+        return self.noised(self.sample(rows, generator), low, high, generator, copies)
+
+    def noised(self, clean: Tensor, low: float, high: float, generator: torch.Generator, copies: int = 1) -> "Draw":
+        """Noise given rows, each `copies` times, and give the truth at the noisy rows."""
+        row = torch.arange(len(clean)).repeat_interleave(copies)
+        t = low + (high - low) * torch.rand(len(row), generator=generator, dtype=torch.float64)
+        alpha_t, h_t = (-t).exp(), -(-2 * t).expm1()
+        noise = torch.randn(len(row), self.width, generator=generator, dtype=torch.float64)
+        x_t = alpha_t[:, None] * clean[row] + h_t.sqrt()[:, None] * noise
+        return Draw(x_t, t, alpha_t, h_t, clean[row], row, *self.posterior(x_t, alpha_t, h_t))
+
+    def posterior(self, x_t: Tensor, alpha_t: Tensor, h_t: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the clean row, shapes (B, D) and (B, D, D)."""
+        log_weight, means = [], []
+        second = torch.zeros(len(x_t), self.width, self.width, dtype=torch.float64)
+        unit = torch.eye(self.width, dtype=torch.float64)
+        covariances = []
+        for share, centre, variance in zip(self.share, self.centre, self.variance, strict=True):
+            lam, basis = torch.linalg.eigh(variance)
+            total = alpha_t[:, None].square() * lam + h_t[:, None]
+            off = (x_t - alpha_t[:, None] * centre) @ basis
+            log_weight.append(share.log() - 0.5 * (off.square() / total + total.log()).sum(1))
+            means.append(centre + (alpha_t[:, None] * lam / total * off) @ basis.T)
+            covariances.append((basis * (lam * h_t[:, None] / total)[:, None]) @ basis.T)
+        weight = torch.stack(log_weight, 1).softmax(1)
+        mean = (weight[:, :, None] * torch.stack(means, 1)).sum(1)
+        for k, (one, cov) in enumerate(zip(means, covariances, strict=True)):
+            off = one - mean
+            second += weight[:, k, None, None] * (cov + off[:, :, None] * off[:, None])
+        return mean, second + 1e-9 * unit
+
+
+class Draw(NamedTuple):
+    """Noisy rows with their labels and the truth; see `Population.draw`."""
+
+    x_t: Tensor
+    t: Tensor
+    alpha_t: Tensor
+    h_t: Tensor
+    label: Tensor
+    row: Tensor
+    mean: Tensor
+    cov: Tensor
+
+
+def mixture(width: int, components: int = 5, seed: int = 0) -> Population:
+    """Spherical components of different sizes with random centres."""
+    generator = torch.Generator().manual_seed(seed)
+    centre = torch.randn(components, width, generator=generator, dtype=torch.float64)
+    variance = 0.05 + 0.25 * torch.rand(components, generator=generator, dtype=torch.float64)
+    share = torch.full((components,), 1 / components, dtype=torch.float64)
+    return Population(
+        f"mixture, {width}-d", share, centre, variance[:, None, None] * torch.eye(width, dtype=torch.float64)
+    )
+
+
+def fitted(name: str, rows: Tensor, components: int, width: int) -> Population:
+    """Mixture fitted to the first principal components of real rows, standardised together."""
+    from sklearn.mixture import GaussianMixture
+
+    centred = rows.double() - rows.double().mean(0)
+    width = min(width, rows.shape[1])
+    _, _, basis = torch.linalg.svd(centred, full_matrices=False)
+    scores = centred @ basis[:width].T
+    scores = scores / scores.square().mean().sqrt()
+    model = GaussianMixture(components, reg_covar=1e-3, random_state=0).fit(scores.numpy())
+    parts = (torch.from_numpy(part) for part in (model.weights_, model.means_, model.covariances_))
+    return Population(name, *parts)
+
+
+def moons() -> Population:
+    """Two moons, as a mixture of 30 components fitted to 20,000 points."""
+    from sklearn.datasets import make_moons
+
+    points, _ = make_moons(20_000, noise=0.05, random_state=0)
+    return fitted("moons", torch.from_numpy(points), 30, 2)
+
+
+def digits() -> Population:
+    """The digits of scikit-learn in 16 principal components, as a mixture of 10 components."""
+    from sklearn.datasets import load_digits
+
+    return fitted("digits, 16 components", torch.from_numpy(load_digits().data), 10, 16)
+
+
+def table(name: str, rows: int = 8_000) -> Population:
+    """A named table, encoded as the synthesizer does, in 16 principal components, as a mixture of 20 components."""
+    from scorewise.datasets import DATASETS, load
+    from scorewise.tabular.codec import Codec
+    from scorewise.tabular.schema import Schema
+    from scorewise.tabular.table import to_arrow
+
+    data = to_arrow(load(name)).slice(0, rows)
+    x = torch.from_numpy(Codec.fit(data, Schema.infer(data, DATASETS[name].target)).encode(data))
+    return fitted(f"{name}, 16 components", x, 20, 16)
+
+
+def all_populations(*, quick: bool) -> list[Population]:
+    """The data sets of the experiments; tables only where `SCOREWISE_DATA_HOME` names their folder."""
+    if quick:
+        return [mixture(2), moons()]
+    found = [mixture(2), mixture(10), moons(), digits()]
+    home = os.environ.get("SCOREWISE_DATA_HOME", "")
+    if home and Path(home).is_dir():
+        found += [table("credit_default_train"), table("adult")]
+    return found

@@ -1,0 +1,34 @@
+"""Every experiment runs in its quick form and writes what it measured."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted(
+    path for path in (ROOT / "experiments").glob("*/*.py") if "__main__" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_quick_form_writes_json_and_a_figure(script: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="figures need the extra: pip install -e '.[experiments]'")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", str(script), "--quick", "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / f"{script.stem}.json").read_text(encoding="utf-8"))
+    assert found["quick"]
+    assert found["seeds"]
+    assert found["machine"]["processor"]
+    assert (tmp_path / f"{script.stem}.png").stat().st_size > 5_000
