@@ -20,7 +20,17 @@ def test_the_quick_form_writes_json_and_a_figure(script: Path, tmp_path: Path) -
     pytest.importorskip("matplotlib", reason="figures need the extra: pip install -e '.[experiments]'")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
     done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", str(script), "--quick", "--out", str(tmp_path)],
+        [
+            sys.executable,
+            "-W",
+            "error::RuntimeWarning",
+            "-m",
+            f"experiments.{script.parent.name}.{script.stem}",
+            "--quick",
+            "--out",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         env=environment,

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from population import mixture
-from result import rounded, run, spread
+from experiments.stopping.population import mixture
+from experiments.result import rounded, run, spread
 
 from scorewise.coupling import coupling, slope
 from scorewise.covariance import Diagonal

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from population import mixture
-from result import run, spread
+from experiments.stopping.population import mixture
+from experiments.result import run, spread
 from torch import Tensor
 
 from scorewise.covariance import Covariance, Dense, Diagonal

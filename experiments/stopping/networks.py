@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from population import Population, digits, mixture
-from result import rounded, run, spread
+from experiments.stopping.population import Population, digits, mixture
+from experiments.result import rounded, run, spread
 from torch import Tensor, nn
 
 from scorewise.estimate import Estimate

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from population import mixture
-from result import rounded, run
+from experiments.stopping.population import mixture
+from experiments.result import rounded, run
 from torch import Tensor
 
 from scorewise.coupling import slope

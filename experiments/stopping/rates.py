@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from population import Population, mixture
-from result import rounded, run, spread
+from experiments.stopping.population import Population, mixture
+from experiments.result import rounded, run, spread
 from torch import Tensor
 
 from scorewise.coupling import slope

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from population import Draw, Population, all_populations
-from result import run, spread
+from experiments.stopping.population import Draw, Population, all_populations
+from experiments.result import run, spread
 from torch import Tensor
 
 from scorewise.covariance import Covariance, Dense, Diagonal

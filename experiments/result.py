@@ -31,7 +31,7 @@ def run(script: str, text: str, experiment: Experiment) -> None:
     arguments = parser.parse_args()
     folder = arguments.out
     if folder is None:
-        folder = Path(tempfile.mkdtemp()) if arguments.quick else Path(__file__).parent / "results"
+        folder = Path(tempfile.mkdtemp()) if arguments.quick else Path(script).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     begin, cpu = time.perf_counter(), time.process_time()
