@@ -10,10 +10,10 @@ two dimensions, step size one over the largest eigenvalue of the limit kernel. D
 from typing import Any
 
 import torch
+from experiments.result import rounded, run, spread
+from experiments.stopping.population import mixture
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from experiments.stopping.population import mixture
-from experiments.result import rounded, run, spread
 
 from scorewise.coupling import coupling, slope
 from scorewise.covariance import Diagonal

@@ -9,10 +9,10 @@ by SURE, over the number of training rows.
 from typing import Any
 
 import torch
+from experiments.result import run, spread
+from experiments.stopping.population import mixture
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from experiments.stopping.population import mixture
-from experiments.result import run, spread
 from torch import Tensor
 
 from scorewise.covariance import Covariance, Dense, Diagonal

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from experiments.result import rounded, run, spread
+from experiments.stopping.population import Population, digits, mixture
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from experiments.stopping.population import Population, digits, mixture
-from experiments.result import rounded, run, spread
 from torch import Tensor, nn
 
 from scorewise.estimate import Estimate

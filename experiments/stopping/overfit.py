@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from experiments.result import rounded, run
+from experiments.stopping.population import mixture
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from experiments.stopping.population import mixture
-from experiments.result import rounded, run
 from torch import Tensor
 
 from scorewise.coupling import slope

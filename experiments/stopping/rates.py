@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from experiments.result import rounded, run, spread
+from experiments.stopping.population import Population, mixture
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from experiments.stopping.population import Population, mixture
-from experiments.result import rounded, run, spread
 from torch import Tensor
 
 from scorewise.coupling import slope

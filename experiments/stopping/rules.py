@@ -11,10 +11,10 @@ Also written: the risk at the stop of SURE in the unweighted norm, which compare
 from typing import Any
 
 import torch
+from experiments.result import run, spread
+from experiments.stopping.population import Draw, Population, all_populations
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from experiments.stopping.population import Draw, Population, all_populations
-from experiments.result import run, spread
 from torch import Tensor
 
 from scorewise.covariance import Covariance, Dense, Diagonal
