@@ -104,3 +104,44 @@ def problem() -> Callable[..., Problem]:
         return Problem(x_t, t, alpha_t, h_t, clean[row], row, *posterior(x_t, t))
 
     return make
+
+
+class NoisyScores(NamedTuple):
+    """Noisy rows of a mixture, the noisy label of their score, and its exact conditional mean and covariance."""
+
+    x_t: torch.Tensor
+    sigma_t: torch.Tensor
+    label: torch.Tensor
+    score: torch.Tensor
+    cov: torch.Tensor
+
+
+@pytest.fixture(scope="session")
+def noisy_scores() -> Callable[..., NoisyScores]:
+    """A maker of score regressions in the plane whose truth is written out on its own: a mixture of six Gaussians."""
+    centres = torch.tensor(
+        [[1.0, 0.2], [-0.8, 0.9], [-0.5, -1.1], [0.4, 1.5], [1.6, -0.7], [-1.4, 0.1]], dtype=torch.float64
+    )
+    variance = 0.1
+
+    def make(size: int, seed: int, sigmas: tuple[float, ...] = (0.8, 1.5), copies: int = 1) -> NoisyScores:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal() -> torch.Tensor:
+            return torch.randn(size * copies, 2, generator=generator, dtype=torch.float64)
+
+        clean = centres[torch.randint(len(centres), (size,), generator=generator)] + variance**0.5 * normal()[:size]
+        x = clean.repeat_interleave(copies, 0)
+        level = torch.randint(len(sigmas), (len(x),), generator=generator)
+        sigma_t = torch.tensor(sigmas, dtype=torch.float64)[level]
+        h = sigma_t.square()[:, None]
+        x_t = x + sigma_t[:, None] * normal()
+        weight = (-(x_t[:, None] - centres).square().sum(2) / (2 * (variance + h))).softmax(1)
+        gain = (variance / (variance + h))[:, :, None]
+        means = centres + gain * (x_t[:, None] - centres)
+        mean = (weight[:, :, None] * means).sum(1)
+        centred = means - mean[:, None]
+        cov = torch.einsum("bn,bni,bnj->bij", weight, centred, centred) + gain * h[:, :, None] * torch.eye(2)
+        return NoisyScores(x_t, sigma_t, (x - x_t) / h, (mean - x_t) / h, cov / h.square()[:, :, None])
+
+    return make

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from scorewise.allocation import log_levels
-from scorewise.posterior import exact, gaussian
+from scorewise.empirical import exact
+from scorewise.posterior import gaussian
 from scorewise.sample import Reverse, heun, multistep
 
 Sampler = Callable[..., Iterator[Reverse]]

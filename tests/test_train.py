@@ -6,9 +6,10 @@ from torch import Tensor
 
 from scorewise.allocation import LevelDensity
 from scorewise.covariance import Blocks, Diagonal, Simplex
+from scorewise.empirical import exact
 from scorewise.network import Group, Layout, Moments, TableDenoiser
-from scorewise.noise import GaussianNoise
-from scorewise.posterior import Posterior, exact
+from scorewise.noise import Gaussian
+from scorewise.posterior import Posterior
 from scorewise.train import DivergedError, State, Step, loss, train
 
 LAYOUT = Layout(1, (Group(1, 2),))
@@ -60,7 +61,7 @@ def test_training_approaches_the_exact_denoiser() -> None:
     state = _state()
     rows = _rows(2_000, torch.Generator().manual_seed(1))
     sigma_t = torch.full((500,), 0.8)
-    draw = GaussianNoise().draw(rows[:500], sigma_t, torch.Generator().manual_seed(2))
+    draw = Gaussian().draw(rows[:500], sigma_t, torch.Generator().manual_seed(2))
     best = exact(rows)(draw.x_t, sigma_t).mean
 
     def error() -> float:

@@ -25,14 +25,16 @@ from scorewise.coupling import slope
 from scorewise.covariance import Diagonal
 from scorewise.descent import Path
 from scorewise.network import Layout, Moments, TableDenoiser
-from scorewise.noise import GaussianNoise
+from scorewise.noise import Gaussian
 from scorewise.posterior import Denoiser, Posterior
 from scorewise.sample import multistep
+from scorewise.schedule import ve
 from scorewise.shallow import TwoLayer, gradient_descent
 from scorewise.stopping import geometric_steps
 from scorewise.tangent import tangent_kernel
 
 WIDTH, COPIES, LOW, HIGH, BATCH = 10, 8, 0.1, 3.0, 128
+NOISE = Gaussian(ve())
 LADDER = torch.cat([torch.logspace(0.4771, -1, 20, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)])
 
 
@@ -60,7 +62,7 @@ class Data:
         """Noisy rows, levels and labels."""
         u = torch.rand(len(x), generator=self.generator, dtype=torch.float64)
         sigma_t = LOW * (HIGH / LOW) ** u
-        draw = GaussianNoise().draw(x, sigma_t, self.generator)
+        draw = NOISE.draw(x, sigma_t, self.generator)
         return draw.x_t, sigma_t, x
 
     def inputs(self, x_t: Tensor, sigma_t: Tensor) -> Tensor:
@@ -158,7 +160,7 @@ def network(data: Data, last: int) -> Iterator[Point]:
             return
         x = rows[torch.randint(len(rows), (BATCH,), generator=generator)]
         sigma_t = LOW * (HIGH / LOW) ** torch.rand(BATCH, generator=generator)
-        draw = GaussianNoise().draw(x, sigma_t, generator)
+        draw = NOISE.draw(x, sigma_t, generator)
         posterior = net(draw.x_t, sigma_t)
         loss = 0.5 * posterior.cov.whiten(x - posterior.mean).square().sum(1).mean()
         optimizer.zero_grad()

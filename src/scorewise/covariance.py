@@ -1,8 +1,9 @@
 """Covariances of labels: one operator, several structures.
 
 Every kind is a batch of B positive semi-definite operators on an event space and answers the same questions:
-`cov @ v`, `whiten`, `diag`, `trace` and `logdet`. `whiten` is the operation the house stands on: for `r = whiten(v)`,
-`sum(r**2) == v' cov^+ v`, so half of it is the generalised-least-squares loss (Aitken, 1935).
+`cov @ v`, `solve`, `whiten`, `diag`, `trace`, `inverse_trace` and `logdet`, and can be scaled and moved away from
+singularity by `affine`. `whiten` is the operation the house stands on: for `r = whiten(v)`, `sum(r**2) == v' cov^+ v`,
+so half of it is the generalised-least-squares loss (Aitken, 1935).
 """
 
 import math
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from scorewise.symmetric import pack, unpack
 
 
 class Covariance(ABC):
@@ -38,6 +41,29 @@ class Covariance(ABC):
             Whitened events, shape (B, *E).
         """
 
+    @abstractmethod
+    def solve(self, v: Tensor) -> Tensor:
+        """Apply the (pseudo-)inverse, which is the optimal weight of a label that has this covariance.
+
+        Args:
+            v: events, shape (B, *E).
+
+        Returns:
+            `C^+ v`, shape (B, *E).
+        """
+
+    @abstractmethod
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> "Covariance":
+        """Scale, and add a multiple of the identity: `scale C + shift I`.
+
+        Args:
+            scale: non-negative, positive without a shift; shape (B,).
+            shift: positive, shape (B,); None is 0.
+
+        Returns:
+            The covariances, of a kind that can be inverted wherever there is a shift.
+        """
+
     @property
     @abstractmethod
     def diag(self) -> Tensor:
@@ -52,6 +78,18 @@ class Covariance(ABC):
     def trace(self) -> Tensor:
         """Sum of the variances, shape (B,)."""
         return self.diag.flatten(1).sum(1)
+
+    @property
+    @abstractmethod
+    def inverse_trace(self) -> Tensor:
+        """Trace of the (pseudo-)inverse, shape (B,)."""
+
+    def matrix_form(self) -> Tensor:
+        """Write the operators out on flattened events, shape (B, E, E): for small events, and for tests."""
+        width = self.diag[0].numel()
+        unit = torch.eye(width, dtype=self.diag.dtype, device=self.diag.device)
+        columns = [(self @ one.reshape(self.diag[:1].shape).expand_as(self.diag)).flatten(1) for one in unit]
+        return torch.stack(columns, 2)
 
 
 class Diagonal(Covariance):
@@ -78,9 +116,21 @@ class Diagonal(Covariance):
     def whiten(self, v: Tensor) -> Tensor:
         return v * self.variance.rsqrt()
 
+    def solve(self, v: Tensor) -> Tensor:
+        return v / self.variance
+
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> "Diagonal":
+        shape = (-1, *[1] * (self.variance.ndim - 1))
+        moved = self.variance * scale.reshape(shape)
+        return Diagonal(moved if shift is None else moved + shift.reshape(shape))
+
     @property
     def diag(self) -> Tensor:
         return self.variance
+
+    @property
+    def inverse_trace(self) -> Tensor:
+        return self.variance.reciprocal().flatten(1).sum(1)
 
     @property
     def logdet(self) -> Tensor:
@@ -91,7 +141,7 @@ class Spectral(Covariance):
     """Independent coordinates of a rotated basis: `C = U diag(variance) U'`.
 
     Args:
-        basis: orthogonal U, one for the whole batch, shape (D, D).
+        basis: orthogonal U, one for the whole batch, shape (D, D), or one for each, shape (B, D, D).
         variance: positive variances along its columns, shape (B, D).
     """
 
@@ -99,34 +149,64 @@ class Spectral(Covariance):
         self.basis = basis
         self.variance = variance
 
+    def _turn(self, v: Tensor, basis: Tensor) -> Tensor:
+        return v @ basis if basis.ndim == 2 else (v[:, None] @ basis)[:, 0]
+
     def __matmul__(self, v: Tensor) -> Tensor:
-        return ((v @ self.basis) * self.variance) @ self.basis.mT
+        return self._turn(self._turn(v, self.basis) * self.variance, self.basis.mT)
 
     def whiten(self, v: Tensor) -> Tensor:
-        return (v @ self.basis) * self.variance.rsqrt()
+        return self._turn(v, self.basis) * self.variance.rsqrt()
+
+    def solve(self, v: Tensor) -> Tensor:
+        return self._turn(self._turn(v, self.basis) / self.variance, self.basis.mT)
+
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> "Spectral":
+        moved = self.variance * scale[:, None]
+        return Spectral(self.basis, moved if shift is None else moved + shift[:, None])
 
     @property
     def diag(self) -> Tensor:
-        return self.variance @ self.basis.square().mT
+        return self._turn(self.variance, self.basis.square().mT)
+
+    @property
+    def inverse_trace(self) -> Tensor:
+        return self.variance.reciprocal().sum(1)
 
     @property
     def logdet(self) -> Tensor:
         return self.variance.log().sum(1)
 
 
-class Dense(Covariance):
-    """Any positive definite matrix on vectors.
+def clipped(matrix: Tensor, low: Tensor, high: Tensor) -> Spectral:
+    """Make a covariance of a matrix that estimates one: symmetrise it, and clip its eigenvalues.
 
     Args:
-        matrix: symmetric positive definite, shape (B, D, D).
+        matrix: shape (B, D, D), neither symmetric nor positive by itself.
+        low: smallest variance allowed, > 0, shape (B,).
+        high: largest variance allowed, shape (B,).
+
+    Returns:
+        The nearest such covariances in the Frobenius norm.
+    """
+    values, basis = torch.linalg.eigh(0.5 * (matrix + matrix.mT))
+    return Spectral(basis, torch.minimum(torch.maximum(values, low[:, None]), high[:, None]))
+
+
+class Dense(Covariance):
+    """Any positive definite matrix on the last dimension of the events; the other dimensions are independent.
+
+    Args:
+        matrix: symmetric positive definite, shape (B, D, D) for events (D,), or (B, M, D, D) for events (M, D).
+        factor: its lower triangular root L with `matrix = L L'` and a positive diagonal, where the caller has it.
 
     Raises:
         torch.linalg.LinAlgError: if a matrix is not positive definite.
     """
 
-    def __init__(self, matrix: Tensor) -> None:
+    def __init__(self, matrix: Tensor, factor: Tensor | None = None) -> None:
         self.matrix = matrix
-        self._factor = torch.linalg.cholesky(matrix)
+        self._factor = torch.linalg.cholesky(matrix) if factor is None else factor
 
     def __matmul__(self, v: Tensor) -> Tensor:
         applied: Tensor = self.matrix @ v.unsqueeze(-1)
@@ -136,13 +216,27 @@ class Dense(Covariance):
         solved: Tensor = torch.linalg.solve_triangular(self._factor, v.unsqueeze(-1), upper=False).squeeze(-1)
         return solved
 
+    def solve(self, v: Tensor) -> Tensor:
+        solved: Tensor = torch.cholesky_solve(v.unsqueeze(-1), self._factor).squeeze(-1)
+        return solved
+
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> "Dense":
+        shape = (-1, *[1] * (self.matrix.ndim - 1))
+        moved = self.matrix * scale.reshape(shape)
+        return Dense(moved if shift is None else moved + shift.reshape(shape) * _unit(moved))
+
     @property
     def diag(self) -> Tensor:
-        return torch.diagonal(self.matrix, dim1=1, dim2=2)
+        return torch.diagonal(self.matrix, dim1=-2, dim2=-1)
+
+    @property
+    def inverse_trace(self) -> Tensor:
+        root: Tensor = torch.linalg.solve_triangular(self._factor, _unit(self._factor), upper=False)
+        return root.square().flatten(1).sum(1)
 
     @property
     def logdet(self) -> Tensor:
-        return 2 * torch.diagonal(self._factor, dim1=1, dim2=2).log().sum(1)
+        return 2 * torch.diagonal(self._factor, dim1=-2, dim2=-1).log().flatten(1).sum(1)
 
 
 class Simplex(Covariance):
@@ -170,10 +264,31 @@ class Simplex(Covariance):
         scale = torch.where(self._live, (-0.5 * self.log_p).exp(), 0.0)
         return (v - centre) * scale
 
+    def solve(self, v: Tensor) -> Tensor:
+        levels = self._live.sum(-1, keepdim=True)
+        inverse = torch.where(self._live, (-self.log_p).exp(), 0.0)
+        scaled = (v - (v * self._live).sum(-1, keepdim=True) / levels) * inverse
+        return (scaled - scaled.sum(-1, keepdim=True) / levels) * self._live
+
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> Dense:
+        if shift is None:
+            raise TypeError(
+                "a Simplex covariance cannot be scaled: it is the covariance of a one-hot vector. "
+                "Add a positive shift, or take the clean row as the label of a category."
+            )
+        p = self.log_p.exp()
+        matrix = torch.diag_embed(p) - p[..., None] * p[..., None, :]
+        return Dense(scale[:, None, None, None] * matrix + shift[:, None, None, None] * _unit(matrix))
+
     @property
     def diag(self) -> Tensor:
         p = self.log_p.exp()
         return p * (1 - p)
+
+    @property
+    def inverse_trace(self) -> Tensor:
+        inverse = torch.where(self._live, (-self.log_p).exp(), 0.0).sum(-1)
+        return (inverse * (1 - 1 / self._live.sum(-1))).sum(-1)
 
     @property
     def logdet(self) -> Tensor:
@@ -212,10 +327,66 @@ class Blocks(Covariance):
     def whiten(self, v: Tensor) -> Tensor:
         return torch.cat([p.whiten(x).flatten(1) for p, x in zip(self.parts, self.split(v), strict=True)], 1)
 
+    def solve(self, v: Tensor) -> Tensor:
+        return torch.cat([p.solve(x).flatten(1) for p, x in zip(self.parts, self.split(v), strict=True)], 1)
+
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> "Blocks":
+        return Blocks([part.affine(scale, shift) for part in self.parts], self.shapes)
+
     @property
     def diag(self) -> Tensor:
         return torch.cat([part.diag.flatten(1) for part in self.parts], 1)
 
     @property
+    def inverse_trace(self) -> Tensor:
+        return torch.stack([part.inverse_trace for part in self.parts]).sum(0)
+
+    @property
     def logdet(self) -> Tensor:
         return torch.stack([part.logdet for part in self.parts]).sum(0)
+
+
+class Symmetric(Covariance):
+    """Covariances of symmetric tensors: a positive definite matrix on their independent entries.
+
+    It is singular on tensors that are not symmetric, so `solve`, `whiten`, `inverse_trace`, `logdet` and the identity
+    of `affine` are those of the space of symmetric tensors.
+
+    Args:
+        packed: covariance of `symmetric.pack(tensor)`.
+        d: dimension.
+        order: order of the tensors.
+    """
+
+    def __init__(self, packed: Dense, d: int, order: int) -> None:
+        self.packed, self.d, self.order = packed, d, order
+
+    def __matmul__(self, v: Tensor) -> Tensor:
+        return unpack(self.packed @ pack(v), self.d, self.order)
+
+    def whiten(self, v: Tensor) -> Tensor:
+        return unpack(self.packed.whiten(pack(v)), self.d, self.order)
+
+    def solve(self, v: Tensor) -> Tensor:
+        return unpack(self.packed.solve(pack(v)), self.d, self.order)
+
+    def affine(self, scale: Tensor, shift: Tensor | None = None) -> "Symmetric":
+        return Symmetric(self.packed.affine(scale, shift), self.d, self.order)
+
+    @property
+    def diag(self) -> Tensor:
+        # an entry is its packed coordinate over the root of its multiplicity, which `unpack` divides by
+        deviation = unpack(self.packed.diag.sqrt(), self.d, self.order)
+        return deviation.square()
+
+    @property
+    def inverse_trace(self) -> Tensor:
+        return self.packed.inverse_trace
+
+    @property
+    def logdet(self) -> Tensor:
+        return self.packed.logdet
+
+
+def _unit(matrix: Tensor) -> Tensor:
+    return torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device).expand_as(matrix)

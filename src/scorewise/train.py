@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from scorewise.allocation import LevelDensity
 from scorewise.covariance import Blocks, Simplex
-from scorewise.noise import GaussianNoise
+from scorewise.noise import Gaussian
 from scorewise.orthogonal import Muon
 from scorewise.posterior import Posterior
 
@@ -215,7 +215,7 @@ def train(
     Raises:
         DivergedError: if the loss or its gradient is not finite.
     """
-    noise = GaussianNoise()
+    noise = Gaussian()
     device = state.parameters[0].device
     while (done := progress(state.step)) < 1:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
@@ -224,7 +224,7 @@ def train(
         on_device = generator if device.type == "cpu" else torch.Generator(device).manual_seed(generator.initial_seed())
         draw = noise.draw(x, sigma_t.to(device), on_device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            posterior = state.network(draw.x_t, draw.sigma_t)
+            posterior = state.network(draw.x_t, draw.t)
         losses = loss(posterior, x)
         w = weight.to(device)
         numbers, categories = (losses.numbers * w).mean(), (losses.categories * w).mean()
