@@ -1,6 +1,6 @@
 """Localisation: one kernel regression for all noise levels, or K of them, each with a stop of its own.
 
-    python experiments/stopping/localisation.py [--quick] [--out FOLDER]
+    python -m experiments.stopping.localisation [--quick] [--out FOLDER]
 
 Risk on new rows of a mixture in two dimensions, unweighted and with the optimal number per row as weight, each stopped
 by SURE, over the number of training rows.
@@ -19,6 +19,7 @@ from scorewise.covariance import Covariance, Dense, Diagonal
 from scorewise.localisation import fit_intervals
 from scorewise.regression import lift
 from scorewise.tangent import tangent_kernel
+from scorewise.weighting import scalar
 
 LOW, HIGH, COUNTS = 0.15, 1.5, (1, 2, 4, 8)
 
@@ -31,28 +32,26 @@ def one(rows: int, seed: int) -> Tensor:
     inputs, others = lift(draw.x_t, draw.t, LOW), lift(new.x_t, new.t, LOW)
 
     def true(index: Tensor) -> Covariance:
-        return Dense(draw.cov[index])
+        return Dense(draw.cov.matrix[index])
 
     def constant(index: Tensor) -> Covariance:
         return Diagonal(torch.ones_like(draw.label[index]))
 
     def optimal(index: Tensor) -> Covariance:
-        variance = draw.cov[index].diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
-        return Diagonal(variance.expand(-1, population.width))
+        return scalar(true(index))
 
     found = torch.zeros(2, len(COUNTS), 2, dtype=torch.float64)
     for w, weight in enumerate((constant, optimal)):
         for k, count in enumerate(COUNTS):
             local = fit_intervals(tangent_kernel, inputs, draw.label, draw.t, weight, true, count)
             squares = (local(others, new.t) - new.mean).square().mean(1)
-            heuristic = new.alpha_t.square() / new.h_t
-            found[w, k, 0], found[w, k, 1] = squares.mean(), (heuristic * squares).mean()
+            found[w, k, 0], found[w, k, 1] = squares.mean(), (squares / new.level).mean()
     return found
 
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
-    sizes, seeds = ([100], 2) if quick else ([100, 200, 400, 800, 1600], 8)
+    sizes, seeds = ([60, 120], 2) if quick else ([100, 200, 400, 800, 1600], 8)
     found = torch.stack([torch.stack([one(n, s) for s in range(seeds)]) for n in sizes])  # (sizes, seeds, 2, K, norms)
     weights, norms = ("none", "optimal"), ("unweighted", "heuristic")
     cells = [

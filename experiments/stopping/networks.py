@@ -1,6 +1,6 @@
 """When to stop a network on fresh noise: candidate rules without held-out rows, against the best step.
 
-    python experiments/stopping/networks.py [--quick] [--out FOLDER]
+    python -m experiments.stopping.networks [--quick] [--out FOLDER]
 
 A denoising network is trained by Adam with fresh noise at every step, past the point where the loss on new rows is
 least. Candidates, all decided by what training shows:
@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from scorewise.estimate import Estimate
 from scorewise.optimism import covariance_penalty, extrapolation, row_weights, snapshot_optimism
 from scorewise.record import Record, Seen
+from scorewise.schedule import ve
 from scorewise.watch import Rule, extrapolated, penalised, reached, watch
 
 LOW, HIGH, BATCH, RATE, SHIFT = 0.05, 3.0, 256, 2e-3, 0.3
@@ -162,8 +163,8 @@ class Training:
         x = self.population.sample(2_000, generator)
         sigma_t = LOW * (HIGH / LOW) ** torch.rand(len(x), generator=generator, dtype=torch.float64)
         x_t = x + sigma_t[:, None] * torch.randn(x.shape, generator=generator, dtype=torch.float64)
-        _, cov = self.population.posterior(x_t, torch.ones_like(sigma_t), sigma_t.square())
-        turned = (self.basis.T @ cov @ self.basis).diagonal(dim1=1, dim2=2)
+        cov = self.population.denoiser(ve())(x_t, sigma_t).cov
+        turned = (self.basis.T @ cov.matrix @ self.basis).diagonal(dim1=1, dim2=2)
         s2 = sigma_t[:, None].square()
         return float((turned * (self.variance + s2) / (self.variance * s2)).mean())
 

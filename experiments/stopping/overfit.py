@@ -1,6 +1,6 @@
 """Prolonged training on noisy labels overfits, and memorises: for a kernel, the theory's network, a real network.
 
-    python experiments/stopping/overfit.py [--quick] [--out FOLDER]
+    python -m experiments.stopping.overfit [--quick] [--out FOLDER]
 
 A mixture in ten dimensions; its rows are noised at levels between 0.1 and 3. The kernel (closed form) and the two-layer
 network (full-batch gradient descent) learn from eight noisy copies of each row, the denoising network of the library

@@ -7,6 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scorewise import posterior
+from scorewise.covariance import Dense
+from scorewise.noise import Gaussian
+from scorewise.posterior import Denoiser
+from scorewise.schedule import Schedule, ou
+
+PROCESS = ou()
+
 
 class Population(NamedTuple):
     """A mixture of Gaussians in standardised coordinates.
@@ -49,30 +57,12 @@ class Population(NamedTuple):
         """Noise given rows, each `copies` times, and give the truth at the noisy rows."""
         row = torch.arange(len(clean)).repeat_interleave(copies)
         t = low + (high - low) * torch.rand(len(row), generator=generator, dtype=torch.float64)
-        alpha_t, h_t = (-t).exp(), -(-2 * t).expm1()
-        noise = torch.randn(len(row), self.width, generator=generator, dtype=torch.float64)
-        x_t = alpha_t[:, None] * clean[row] + h_t.sqrt()[:, None] * noise
-        return Draw(x_t, t, alpha_t, h_t, clean[row], row, *self.posterior(x_t, alpha_t, h_t))
+        x_t = Gaussian(PROCESS).draw(clean[row], t, generator).x_t
+        return Draw(x_t, t, clean[row], row, *self.denoiser(PROCESS)(x_t, t))
 
-    def posterior(self, x_t: Tensor, alpha_t: Tensor, h_t: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the clean row, shapes (B, D) and (B, D, D)."""
-        log_weight, means = [], []
-        second = torch.zeros(len(x_t), self.width, self.width, dtype=torch.float64)
-        unit = torch.eye(self.width, dtype=torch.float64)
-        covariances = []
-        for share, centre, variance in zip(self.share, self.centre, self.variance, strict=True):
-            lam, basis = torch.linalg.eigh(variance)
-            total = alpha_t[:, None].square() * lam + h_t[:, None]
-            off = (x_t - alpha_t[:, None] * centre) @ basis
-            log_weight.append(share.log() - 0.5 * (off.square() / total + total.log()).sum(1))
-            means.append(centre + (alpha_t[:, None] * lam / total * off) @ basis.T)
-            covariances.append((basis * (lam * h_t[:, None] / total)[:, None]) @ basis.T)
-        weight = torch.stack(log_weight, 1).softmax(1)
-        mean = (weight[:, :, None] * torch.stack(means, 1)).sum(1)
-        for k, (one, cov) in enumerate(zip(means, covariances, strict=True)):
-            off = one - mean
-            second += weight[:, k, None, None] * (cov + off[:, :, None] * off[:, None])
-        return mean, second + 1e-9 * unit
+    def denoiser(self, schedule: Schedule) -> Denoiser:
+        """Mean and covariance of the clean row given the noisy one."""
+        return posterior.mixture(self.share, self.centre, self.variance, schedule)
 
 
 class Draw(NamedTuple):
@@ -80,12 +70,15 @@ class Draw(NamedTuple):
 
     x_t: Tensor
     t: Tensor
-    alpha_t: Tensor
-    h_t: Tensor
     label: Tensor
     row: Tensor
     mean: Tensor
-    cov: Tensor
+    cov: Dense
+
+    @property
+    def level(self) -> Tensor:
+        """Variance of the noise over that of the signal, `h / alpha^2`, shape (n,)."""
+        return (PROCESS.sigma(self.t) / PROCESS.alpha(self.t)).square()
 
 
 def mixture(width: int, components: int = 5, seed: int = 0) -> Population:

@@ -1,6 +1,6 @@
 """Rates: how the risk at the stop falls with the number of rows.
 
-    python experiments/stopping/rates.py [--quick] [--out FOLDER]
+    python -m experiments.stopping.rates [--quick] [--out FOLDER]
 
 Left: regression on a line with the kernel min(x, z) of the first-order Sobolev space, whose eigenvectors are known, so
 that thousands of rows cost nothing. Its eigenvalues fall as k^-2, so targets of bounded norm allow n^(-2/3); a target
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from scorewise.coupling import slope
-from scorewise.covariance import Dense, Diagonal
+from scorewise.covariance import Diagonal
 from scorewise.localisation import fit
 from scorewise.posterior import Posterior
 from scorewise.regression import lift
@@ -29,6 +29,7 @@ from scorewise.sample import multistep
 from scorewise.spectrum import risk, spectrum
 from scorewise.stopping import geometric_steps, rademacher, sure
 from scorewise.tangent import tangent_kernel
+from scorewise.weighting import regularised, scalar
 
 NOISE, STEPS = 0.5, geometric_steps(10**8, 200)
 LOW, HIGH = 0.02, 2.0
@@ -73,11 +74,9 @@ def scores(population: Population, rows: int, seed: int, size: int) -> Tensor:
     """Weighted error of the score, sliced Wasserstein distance of samples, and that of real rows."""
     generator = torch.Generator().manual_seed(seed)
     draw, new = (population.draw(n, LOW, HIGH, generator) for n in (rows, 4_000))
-    variance = draw.cov.diagonal(dim1=1, dim2=2).mean(1)
-    assumed = Diagonal((0.9 * variance + 0.1 * draw.h_t / draw.alpha_t.square())[:, None].expand(-1, population.width))
-    learned = fit(tangent_kernel, lift(draw.x_t, draw.t, LOW), draw.label, assumed, Dense(draw.cov))
-    heuristic = new.alpha_t.square() / new.h_t
-    error = (heuristic * (learned(lift(new.x_t, new.t, LOW)) - new.mean).square().mean(1)).mean()
+    assumed = regularised(scalar(draw.cov), draw.level)
+    learned = fit(tangent_kernel, lift(draw.x_t, draw.t, LOW), draw.label, assumed, draw.cov)
+    error = ((learned(lift(new.x_t, new.t, LOW)) - new.mean).square().mean(1) / new.level).mean()
 
     def denoise(x_t: Tensor, sigma_t: Tensor) -> Posterior:
         t = 0.5 * sigma_t.square().log1p()

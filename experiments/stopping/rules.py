@@ -1,81 +1,78 @@
 """Stopping rules against the oracle: risk at the rule over risk at the best step, over data, levels, rows and weights.
 
-    python experiments/stopping/rules.py [--quick] [--out FOLDER]
+    python -m experiments.stopping.rules [--quick] [--out FOLDER]
 
 Kernel gradient descent (the tangent kernel of a two-layer network) learns the clean row from the noisy one. The truth
-is known, so is the risk of every step. Every rule reads the spectrum, the labels and the label covariance, the true one
-but in the last line, where the covariance and the weight are those of the posterior over the training rows themselves.
-Also written: the risk at the stop of SURE in the unweighted norm, which compares the weights with each other.
+is known, so is the risk of every step at the training inputs. Every rule reads the spectrum, the labels and the label
+covariance, the true one but for the last weight, where the covariance and the weight are those of the posterior over
+the training rows themselves. The reference, held out, is given a quarter more rows, which no other rule has, and stops
+at the least loss on them. Also written: the risk at the stop of SURE in the unweighted norm, which compares the weights
+with each other. Every weight is one number a row.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from experiments.result import run, spread
-from experiments.stopping.population import Draw, Population, all_populations
+from experiments.stopping.population import PROCESS, Draw, Population, all_populations
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from scorewise.covariance import Covariance, Dense, Diagonal
+from scorewise.covariance import Covariance, Diagonal
 from scorewise.descent import Path
+from scorewise.empirical import exact
+from scorewise.noise import Gaussian
 from scorewise.regression import lift
 from scorewise.spectrum import risk
-from scorewise.stopping import Stop, discrepancy, gcv, geometric_steps, rademacher, sharp, sure
+from scorewise.stopping import Stop, discrepancy, gcv, geometric_steps, held_out, rademacher, sharp, sure
 from scorewise.tangent import tangent_kernel
+from scorewise.weighting import regularised, scalar
 
 LEVELS = {"low": (0.05, 0.3), "wide": (0.15, 1.5), "high": (0.5, 2.0)}
 RULES = {"SURE": sure, "GCV": gcv, "discrepancy": discrepancy, "sharp": sharp, "Rademacher": rademacher}
-WEIGHTS = ("none", "heuristic", "EDM", "optimal", "regularised", "plug-in")
 STEPS = geometric_steps(10**6, 100)
-GAMMA = 0.1
+Assume = Callable[[Draw], Covariance]
 
 
-def isotropic(variance: Tensor, width: int) -> Diagonal:
-    """Give each row one variance, shape (n,), for all its coordinates."""
-    return Diagonal(variance[:, None].expand(-1, width))
+def assumptions(draw: Draw, population: Population) -> dict[str, Assume]:
+    """For each weight the covariance that it assumes of rows like those drawn."""
+    known = exact(draw.label, Gaussian(PROCESS))
 
+    def isotropic(variance: Tensor) -> Diagonal:
+        return Diagonal(variance[:, None].expand(-1, population.width))
 
-def plug_in(draw: Draw) -> tuple[Tensor, Tensor]:
-    """Covariances of the posterior over the training rows, own row included, without knowing the population."""
-    squares = (draw.x_t[:, None] - draw.alpha_t[:, None, None] * draw.label).square().sum(2)
-    weight = (-0.5 * squares / draw.h_t[:, None]).softmax(1)
-    mean = weight @ draw.label
-    second = torch.einsum("ij,ja,jb->iab", weight, draw.label, draw.label)
-    return mean, second - mean[:, :, None] * mean[:, None]
-
-
-def assumptions(draw: Draw, population: Population) -> dict[str, tuple[Covariance, Covariance]]:
-    """For each weight the covariance that it assumes, one variance a row, and the one that the rules are told."""
-    width = population.width
-    level = draw.h_t / draw.alpha_t.square()
-    true = Dense(draw.cov)
-    scalar = draw.cov.diagonal(dim1=1, dim2=2).mean(1)
-    sample = plug_in(draw)[1].diagonal(dim1=1, dim2=2).mean(1)
-    guessed = isotropic((1 - GAMMA) * sample + GAMMA * level, width)
     return {
-        "none": (isotropic(torch.ones_like(level), width), true),
-        "heuristic": (isotropic(level, width), true),
-        "EDM": (isotropic(1 / (1 / level + 1 / population.scale), width), true),
-        "optimal": (isotropic(scalar, width), true),
-        "regularised": (isotropic((1 - GAMMA) * scalar + GAMMA * level, width), true),
-        "plug-in": (guessed, guessed),
+        "none": lambda at: isotropic(torch.ones_like(at.level)),
+        "heuristic": lambda at: isotropic(at.level),
+        "EDM": lambda at: isotropic(1 / (1 / at.level + 1 / population.scale)),
+        "optimal": lambda at: scalar(at.cov),
+        "regularised": lambda at: regularised(scalar(at.cov), at.level),
+        "plug-in": lambda at: regularised(scalar(known(at.x_t, at.t).cov), at.level),
     }
 
 
+WEIGHTS = ("none", "heuristic", "EDM", "optimal", "regularised", "plug-in")
+
+
 def one(population: Population, levels: tuple[float, float], rows: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Ratios to the oracle, shape (weights, rules + never), and unweighted risks at SURE's stop, shape (weights,)."""
-    draw = population.draw(rows, *levels, torch.Generator().manual_seed(seed))
-    inputs = lift(draw.x_t, draw.t, levels[0])
-    gram = tangent_kernel(inputs, inputs)
+    """Ratios to the oracle, shape (weights, rules + 2), and unweighted risks at SURE's stop, shape (weights,)."""
+    generator = torch.Generator().manual_seed(seed)
+    draw, more = (population.draw(size, *levels, generator) for size in (rows, rows // 4))
+    inputs, others = (lift(noisy.x_t, noisy.t, levels[0]) for noisy in (draw, more))
+    gram, cross = tangent_kernel(inputs, inputs), tangent_kernel(others, inputs)
     ratios, risks = [], []
-    for assumed, told in assumptions(draw, population).values():
+    for weight, assume in assumptions(draw, population).items():
+        assumed = assume(draw)
         path = Path(gram, draw.label, assumed)
         rate = 1 / float(path.values.max())
-        true = path.spectrum(path.levels(Dense(draw.cov)))
+        true = path.spectrum(path.levels(draw.cov))
         curve = risk(true, path.project(draw.mean).square().sum(1), rate, STEPS)
-        spectrum = path.spectrum(path.levels(told))
+        spectrum = path.spectrum(path.levels(assumed)) if weight == "plug-in" else true
         stops: list[Stop] = [rule(spectrum, rate, STEPS) for rule in RULES.values()]
+        squares = (path.predict(cross, rate, STEPS) - more.label).square() / assume(more).diag
+        stops.append(held_out(STEPS, squares.mean(2)))
         index = [STEPS.tolist().index(stop.step) for stop in stops]
         ratios.append(torch.stack([curve[i] for i in [*index, -1]]) / curve.min())
         fitted = path.predict(gram, rate, STEPS[[index[0]]])[0]
@@ -88,7 +85,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     populations = all_populations(quick=quick)
     sizes, seeds = ([60], 3) if quick else ([100, 200, 400], 16)
     levels = {"wide": LEVELS["wide"]} if quick else LEVELS
-    names = [*RULES, "never"]
+    names = [*RULES, "held out", "never"]
     cells: list[dict[str, Any]] = []
     everything, unweighted = [], []
     for population in populations:
