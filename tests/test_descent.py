@@ -12,7 +12,7 @@ from scorewise.covariance import Blocks, Covariance, Dense, Diagonal, Simplex, S
 from scorewise.descent import Path
 from scorewise.shallow import TwoLayer, gradient_descent
 from scorewise.spectrum import discrete, flow, risk
-from scorewise.tangent import empirical_kernel, tangent_kernel
+from scorewise.tangent import empirical_kernel, hidden_kernel, tangent_kernel
 
 N, D = 12, 3
 STEPS = torch.tensor([0, 1, 2, 7, 200])
@@ -250,3 +250,22 @@ def test_the_gram_must_fit_the_labels_and_clusters_must_be_several() -> None:
     path = Path(torch.eye(N).double(), _normal(N, D), cov)
     with pytest.raises(ValueError, match=r"row must name two clean rows or more, however: clean.tolist\(\)=\[4\]"):
         path.cluster_levels(_normal(N, D), torch.full((N,), 4))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("shared", [True, False])
+def test_four_thousand_rows_of_ten_outputs_fit_in_four_gigabytes(*, shared: bool) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4_000, 12, generator=generator, dtype=torch.float64)
+    variance = 0.5 + torch.rand(4_000, 1 if shared else 10, generator=generator, dtype=torch.float64)
+    assumed = Diagonal(variance.expand(-1, 10))
+    path = Path(hidden_kernel(x, x), x[:, :10], assumed)
+    levels = path.levels(assumed)
+    torch.testing.assert_close(levels, torch.ones_like(levels))
+    steps = torch.tensor([1, 10, 100])
+    found = path.predict(hidden_kernel(x[:50], x), 1 / float(path.values.max()), steps)
+    assert found.shape == (3, 50, 10)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4 * 2**20  # in KiB

@@ -57,7 +57,8 @@ def coupling(
     """
     first = network(inputs).detach()
     kernel = empirical_kernel(network, [inputs])
-    paths = [Path(k, labels - first, assumed).fitted(rate, torch.tensor(list(steps))) for k in (gram, kernel)]
+    compared = torch.tensor(list(steps), device=labels.device)
+    paths = [Path(k, labels - first, assumed).fitted(rate, compared) for k in (gram, kernel)]
     start = _trained(network)
     outputs = gradient_descent(network, lambda: network(inputs), labels, assumed, rate)
     for done, f in enumerate(outputs):

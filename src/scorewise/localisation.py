@@ -68,8 +68,9 @@ def fit(
     """
     path = Path(kernel(inputs, inputs), labels, assumed)
     rate = 1 / float(path.values.max())
-    stop = rule(path.spectrum(path.levels(cov)), rate, geometric_steps(last))
-    return Fit(kernel, inputs, path.weights(rate, torch.tensor([stop.step]))[0], path, rate, stop)
+    steps = geometric_steps(last, device=inputs.device)
+    stop = rule(path.spectrum(path.levels(cov)), rate, steps)
+    return Fit(kernel, inputs, path.weights(rate, steps[steps == stop.step])[0], path, rate, stop)
 
 
 def divide(level: Tensor, count: int) -> Tensor:

@@ -30,7 +30,7 @@ def row_weights(rows: int, light: float = 0.25, share: float = 0.1, generator: t
         rows: number of rows, N.
         light: weight of the light ones, in [0, 1); 0 would be to hold them out.
         share: their share.
-        generator: which ones, on the CPU.
+        generator: which ones; the weights are on its device.
 
     Returns:
         Weights, shape (N,), in float64.
@@ -44,8 +44,9 @@ def row_weights(rows: int, light: float = 0.25, share: float = 0.1, generator: t
             f"there must be light rows and others, and light must be below 1, however: {rows=}, {light=}, {share=}. "
             "Take a larger share of so few rows."
         )
-    weight = torch.full((rows,), (rows - light * count) / (rows - count), dtype=torch.float64)
-    weight[torch.randperm(rows, generator=generator)[:count]] = light
+    device = None if generator is None else generator.device
+    weight = torch.full((rows,), (rows - light * count) / (rows - count), dtype=torch.float64, device=device)
+    weight[torch.randperm(rows, generator=generator, device=device)[:count]] = light
     return weight
 
 

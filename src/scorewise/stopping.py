@@ -204,24 +204,25 @@ def truth_norm(spectrum: Spectrum, rate: float, step: int, decay: Decay = discre
         B^2, possibly below 0 where the labels hold no more than noise, and its standard error; shape ().
     """
     least = torch.finfo(spectrum.values.dtype).eps * spectrum.values.max()
-    share = -decay(spectrum.values, rate, torch.tensor([step]))[0].expm1()
+    share = -decay(spectrum.values, rate, spectrum.values.new_tensor([step]))[0].expm1()
     factor = torch.where(spectrum.values > least, share.square() / spectrum.values.clamp(min=least), 0.0)
     value = factor @ (spectrum.squares - spectrum.noise) / spectrum.size
     return Estimate(value, (factor.square() @ spectrum.spread).clamp(min=0).sqrt() / spectrum.size)
 
 
-def geometric_steps(last: int, count: int = 100) -> Tensor:
+def geometric_steps(last: int, count: int = 100, device: torch.device | None = None) -> Tensor:
     """Whole numbers from 0 to `last`, about evenly spaced in the logarithm.
 
     Args:
         last: largest number of steps, at least 1.
         count: how many at most.
+        device: where they are wanted; None is the default device.
 
     Returns:
         Increasing numbers, shape (T,).
     """
-    spaced = torch.logspace(0, math.log10(last), count - 1, dtype=torch.float64).round().long()
-    steps: Tensor = torch.unique(torch.cat([torch.zeros(1, dtype=torch.long), spaced]))
+    spaced = torch.logspace(0, math.log10(last), count - 1, dtype=torch.float64, device=device).round().long()
+    steps: Tensor = torch.unique(torch.cat([spaced.new_zeros(1), spaced]))
     return steps
 
 

@@ -90,16 +90,16 @@ def penalised(optimism: Callable[[], Estimate], first: int = 100, growth: float 
     Returns:
         The rule; it keeps the estimates that it has made, so it is for one training only.
     """
-    made: dict[int, Estimate] = {0: Estimate(torch.zeros(()), torch.zeros(()))}
+    made = {0: (0.0, 0.0)}  # value and standard error by the step of a snapshot
 
     def rule(record: Record) -> Verdict:
         means = record.plain
         if record.step >= max(first, (1 + growth) * max(made)):
             value, se = optimism()
             inflation = 1 / (1 - value / means.value[-1]).clamp(min=0.1)
-            made[record.step] = Estimate(value * inflation, se * inflation.square())
-        knots = torch.tensor(list(made)).to(means.value).add(1).log()
-        values, errors = (torch.stack([e[i].to(means.value) for e in made.values()]) for i in (0, 1))
+            made[record.step] = float(value * inflation), float(se * inflation.square())
+        knots = means.value.new_tensor(list(made)).add(1).log()
+        values, errors = means.value.new_tensor(list(made.values())).T
         at = means.step.to(means.value).add(1).log()
         penalty = Estimate(_interpolate(at, knots, values), _interpolate(at, knots, errors))
         return _least(means, penalty, "least training loss plus optimism")
