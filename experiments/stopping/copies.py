@@ -25,6 +25,7 @@ from scorewise.stopping import discrepancy, geometric_steps, held_out, sure
 from scorewise.tangent import tangent_kernel
 
 LOW, HIGH, STEPS = 0.15, 1.5, geometric_steps(10**6, 100)
+TICKS = (1, 1.2, 1.5, 2, 3, 5, 10)
 KINDS = ("independent", "clusters, truth", "clusters, fit", "held-out noise", "held-out rows", "never")
 
 
@@ -68,6 +69,8 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         axis.errorbar(place, 1 + found[:, :, k].mean(1), error, fmt="osD^vx"[k], capsize=2, label=kind)
     axis.set_xticks(range(len(settings)), [f"{n} rows, {m} {'copies' if m > 1 else 'copy'}" for n, m in settings])
     axis.set(yscale="log", ylabel="risk at the stop / least risk")
+    axis.set_yticks(TICKS, [str(tick) for tick in TICKS])
+    axis.minorticks_off()
     axis.axhline(1, color="k", linewidth=0.5)
     axis.legend(fontsize=7, ncols=2)
     figure.tight_layout()

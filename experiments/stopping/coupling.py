@@ -50,15 +50,16 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
             for t, at in enumerate(coupling(network, inputs, draw.label, one, gram, 0.75 * rate, steps)):
                 found[s, :, t, w] = torch.tensor([getattr(at, name) for name in MEASURES])
     slopes = slope(torch.tensor(widths, dtype=torch.float64), found)
-    figure, axes = plt.subplots(1, len(MEASURES), figsize=(3 * len(MEASURES), 3), sharex=True)
+    figure, axes = plt.subplots(1, len(MEASURES), figsize=(3 * len(MEASURES), 3.6), sharex=True)
     for m, (axis, title) in enumerate(zip(axes, MEASURES.values(), strict=True)):
         for t, step in enumerate(steps):
             mean, error = found[:, m, t].mean(0), found[:, m, t].std(0)
             label = f"{step} steps, slope {float(slopes[:, m, t].mean()):.2f}"
             axis.errorbar(widths, mean, error, marker="o", markersize=3, capsize=2, label=label)
-        axis.plot(widths, found[:, m].mean() * (torch.tensor(widths) / widths[0]) ** -0.5, "k:", linewidth=0.8)
+        guide = found[:, m].mean() * (torch.tensor(widths) / widths[0]) ** -0.5
+        axis.plot(widths, guide, "k:", linewidth=0.8, label="width^(-1/2)")
         axis.set(xscale="log", yscale="log", title=title, xlabel="width")
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     figure.tight_layout()
     result = {
         "rows": ROWS,

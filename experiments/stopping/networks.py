@@ -31,10 +31,17 @@ from scorewise.estimate import Estimate
 from scorewise.optimism import covariance_penalty, extrapolation, row_weights, snapshot_optimism
 from scorewise.record import Record, Seen
 from scorewise.schedule import ve
-from scorewise.watch import Rule, extrapolated, penalised, reached, watch
+from scorewise.watch import Rule, extrapolated, penalised, reached
 
 LOW, HIGH, BATCH, RATE, SHIFT = 0.05, 3.0, 256, 2e-3, 0.3
-KINDS = ("plain", "extrapolated", "halves", "penalised", "shifted", "floor")
+STYLES = ("-", "--", "-.", (0, (5, 1)))
+TRAININGS = {
+    "equal": ("plain", "penalised", "floor"),
+    "extrapolated": ("extrapolated",),
+    "halves": ("halves",),
+    "shifted": ("shifted",),
+}
+"""Rules that leave training as it is read one and the same training."""
 
 
 class Network(nn.Module):
@@ -61,7 +68,7 @@ class Network(nn.Module):
 
 
 class Training:
-    """One training with one candidate rule."""
+    """One training, as some of the candidate rules need it."""
 
     def __init__(self, population: Population, rows: int, seed: int, kind: str) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -168,17 +175,14 @@ class Training:
         s2 = sigma_t[:, None].square()
         return float((turned * (self.variance + s2) / (self.variance * s2)).mean())
 
-    def rule(self) -> Rule:
-        """Make the candidate."""
-        match self.kind:
-            case "penalised":
-                return penalised(self.optimism)
-            case "shifted":
-                return penalised(self.response)
-            case "floor":
-                return reached(self.floor())
-            case _:
-                return extrapolated
+    def rules(self) -> dict[str, Rule]:
+        """Make the candidates."""
+        makers: dict[str, Callable[[], Rule]] = {
+            "penalised": lambda: penalised(self.optimism),
+            "shifted": lambda: penalised(self.response),
+            "floor": lambda: reached(self.floor()),
+        }
+        return {name: makers[name]() if name in makers else extrapolated for name in TRAININGS[self.kind]}
 
 
 class Outcome(NamedTuple):
@@ -191,32 +195,41 @@ class Outcome(NamedTuple):
     curves: Tensor
 
 
-def outcome(population: Population, rows: int, seed: int, kind: str, steps: int) -> Outcome:
-    """Train to the end, note where the rule would have stopped."""
+def outcomes(population: Population, rows: int, seed: int, kind: str, steps: int) -> dict[str, Outcome]:
+    """Train to the end, note where each rule would have stopped."""
     training = Training(population, rows, seed, kind)
+    rules = training.rules()
     repeated = training.rows.repeat(max(1, 8_000 // rows), 1)
-    curves, chosen, done = [], 0, None
-    for verdict in watch(training.train(steps), training.record, training.rule()):
-        curves.append([training.step, training.loss(training.new, 1), training.loss(repeated, 2), 0.0])
-        if verdict.best and done is None:
-            chosen = len(curves) - 1
-        if verdict.done and done is None:
-            done = len(curves) - 1
-            if kind == "floor":
-                chosen = done
+    curves: list[list[float]] = []
+    chosen, done = dict.fromkeys(rules, 0), dict[str, int | None].fromkeys(rules)
+    risk: dict[str, Tensor] = {}
+    for seen in training.train(steps):
+        if not training.record.add(seen):
+            continue
+        curves.append([training.step, training.loss(training.new, 1), training.loss(repeated, 2)])
+        for name, rule in rules.items():
+            verdict = rule(training.record)
+            risk[name] = verdict.stop.risk
+            if done[name] is None and verdict.best:
+                chosen[name] = len(curves) - 1
+            if done[name] is None and verdict.done:
+                done[name] = len(curves) - 1
+                chosen[name] = len(curves) - 1 if name == "floor" else chosen[name]
     found = torch.tensor(curves, dtype=torch.float64)
-    risk = verdict.stop.risk
-    found[:, 3] = risk
-    new = found[:, 1]
+    new, plain = found[:, 1], training.record.plain.value
     gap = (new - found[:, 2])[-1] - (new - found[:, 2])[0]
-    estimated = (risk - training.record.plain.value)[-1] - (risk - training.record.plain.value)[0]
-    return Outcome(
-        float(new[chosen] / new.min() - 1),
-        float(new[-1] / new.min() - 1),
-        float(found[done, 0]) if done is not None else float("nan"),
-        float(estimated / gap) if kind != "floor" else float("nan"),
-        found,
-    )
+    out = {}
+    for name, at in chosen.items():
+        estimated = (risk[name] - plain)[-1] - (risk[name] - plain)[0]
+        end = done[name]
+        out[name] = Outcome(
+            float(new[at] / new.min() - 1),
+            float(new[-1] / new.min() - 1),
+            float(found[end, 0]) if end is not None else float("nan"),
+            float(estimated / gap) if name != "floor" else float("nan"),
+            torch.cat([found, risk[name][:, None]], 1),
+        )
+    return out
 
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
@@ -229,12 +242,16 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     ]
     if quick:
         settings = [(mixture(2), 100, 150)]
-    seeds = range(1 if quick else 5)
+    seeds = range(1 if quick else 4)
     figure, axes = plt.subplots(1, len(settings), figsize=(3.6 * len(settings), 3.2), squeeze=False)
     cells = []
     for axis, (population, rows, steps) in zip(axes[0], settings, strict=True):
-        for k, kind in enumerate(KINDS):
-            found = [outcome(population, rows, seed, kind, steps) for seed in seeds]
+        by_seed = [
+            {k: v for kind in TRAININGS for k, v in outcomes(population, rows, seed, kind, steps).items()}
+            for seed in seeds
+        ]
+        for k, kind in enumerate(by_seed[0]):
+            found = [one[kind] for one in by_seed]
             numbers = torch.tensor([one[:4] for one in found], dtype=torch.float64)
             cells.append(
                 {
@@ -254,7 +271,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.plot(curves[:, 0], curves[:, 1], "k", label="new rows")
                 axis.plot(curves[:, 0], curves[:, 2], "k:", label="training rows")
             elif kind != "floor":
-                axis.plot(curves[:, 0], curves[:, 3], color=f"C{k}", label=kind)
+                axis.plot(curves[:, 0], curves[:, 3], linestyle=STYLES[k % 4], color=f"C{k - 1}", label=kind)
         axis.set(xscale="log", title=f"{population.name}, {rows} rows", xlabel="steps")
     axes[0, 0].set_ylabel("loss; estimated risk in colour")
     axes[0, 0].legend(fontsize=7)

@@ -11,6 +11,7 @@ distance of samples that the learned score gives, beside that of real rows to re
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ TARGETS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@cache
 def sobolev(rows: int, target: str) -> tuple[Tensor, Tensor]:
     """Eigenvalues of the kernel matrix over n at x = i / n, and the target along its eigenvectors, shape (n,) each."""
     k = torch.arange(1, rows + 1, dtype=torch.float64)
