@@ -271,3 +271,15 @@ def test_geometric_steps_are_increasing_whole_numbers() -> None:
 def test_steps_must_increase(rule: Rule, steps: Tensor, case: tuple[Spectrum, Tensor, float]) -> None:
     with pytest.raises(ValueError, match="steps must be increasing numbers from 0 on, however: steps"):
         rule(case[0], case[2], steps)
+
+
+def test_the_estimated_norm_is_near_the_known_one_at_every_draw() -> None:
+    k = torch.arange(1, 1025, dtype=torch.float64)
+    values = 1 / ((2 * k - 1) * math.pi / 2).square()  # of the first-order Sobolev kernel
+    truth = (1024 * values).sqrt() * k.pow(-1.5)
+    known = float((truth.square() / values).mean().sqrt())
+    for seed in range(20):
+        found = _flat(values, truth, 0.25, seed)
+        stop = sharp(found, 1 / float(values.max()), STEPS)
+        said = float(stop.reason.split("B = ")[1].split()[0])
+        assert 0.5 * known < said < 2 * known

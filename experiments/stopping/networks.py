@@ -242,7 +242,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     ]
     if quick:
         settings = [(mixture(2), 100, 150)]
-    seeds = range(1 if quick else 4)
+    seeds = range(1 if quick else 3)
     figure, axes = plt.subplots(1, len(settings), figsize=(3.6 * len(settings), 3.2), squeeze=False)
     cells = []
     for axis, (population, rows, steps) in zip(axes[0], settings, strict=True):

@@ -191,8 +191,9 @@ def held_out(steps: Tensor, squares: Tensor, floor: float = 0.0) -> Stop:
 def truth_norm(spectrum: Spectrum, rate: float, step: int, decay: Decay = discrete) -> Estimate:
     """Squared norm of the truth in the kernel's space per label, without the labels' noise.
 
-    `B^2 = (1/N) sum q^2 (y^2 - s) / lambda` with the filter q of a step, best the discrepancy's. Without the filter, or
-    without subtracting the noise, small eigenvalues make it explode.
+    `B^2 = (1/N) sum q^2 (y^2 - s) / lambda` with the filter q of a step, best that of `sure`: the discrepancy's varies
+    with the chance size of the noise, and B with it. Without the filter, or without subtracting the noise, small
+    eigenvalues make it explode.
 
     Args:
         spectrum: eigenvalues, labels and noise.
@@ -229,7 +230,7 @@ def geometric_steps(last: int, count: int = 100, device: torch.device | None = N
 def _norm(spectrum: Spectrum, rate: float, steps: Tensor, decay: Decay, norm: float | None) -> tuple[float, str]:
     if norm is not None:
         return norm, f"B = {norm:.3g} given"
-    square = truth_norm(spectrum, rate, discrepancy(spectrum, rate, steps, decay).step, decay)
+    square = truth_norm(spectrum, rate, sure(spectrum, rate, steps, decay).step, decay)
     b = math.sqrt(max(float(square.value), 0.0))
     return b, f"B = {b:.3g} estimated"
 
