@@ -60,6 +60,12 @@ class Population(NamedTuple):
         x_t = Gaussian(PROCESS).draw(clean[row], t, generator).x_t
         return Draw(x_t, t, clean[row], row, *self.denoiser(PROCESS)(x_t, t))
 
+    def split(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Draw training rows, shape (rows, D), and new rows, shape (8,000, D)."""
+        return tuple(
+            self.sample(n, torch.Generator().manual_seed(s)) for n, s in ((rows, seed), (8_000, 10_000 + seed))
+        )
+
     def denoiser(self, schedule: Schedule) -> Denoiser:
         """Mean and covariance of the clean row given the noisy one."""
         return posterior.mixture(self.share, self.centre, self.variance, schedule)
@@ -121,8 +127,25 @@ def digits() -> Population:
     return fitted("digits, 16 components", torch.from_numpy(load_digits().data), 10, 16)
 
 
-def table(name: str, rows: int = 8_000) -> Population:
-    """A named table, encoded as the synthesizer does, in 16 principal components, as a mixture of 20 components."""
+class Rows(NamedTuple):
+    """Real rows, whose population is not known; shape (N, D)."""
+
+    name: str
+    values: Tensor
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates, D."""
+        return self.values.shape[1]
+
+    def split(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Take training rows, shape (rows, D), and other rows, 8,000 at most."""
+        order = torch.randperm(len(self.values), generator=torch.Generator().manual_seed(seed))
+        return self.values[order[:rows]], self.values[order[rows : rows + 8_000]]
+
+
+def encoded(name: str, rows: int) -> Rows:
+    """The first rows of a named table, encoded as the synthesizer does."""
     from scorewise.datasets import DATASETS, load
     from scorewise.tabular.codec import Codec
     from scorewise.tabular.schema import Schema
@@ -130,7 +153,19 @@ def table(name: str, rows: int = 8_000) -> Population:
 
     data = to_arrow(load(name)).slice(0, rows)
     x = torch.from_numpy(Codec.fit(data, Schema.infer(data, DATASETS[name].target)).encode(data))
-    return fitted(f"{name}, 16 components", x, 20, 16)
+    return Rows(name.replace("_", " "), x.double())
+
+
+def table(name: str, rows: int = 8_000) -> Population:
+    """A named table, encoded, in 16 principal components, as a mixture of 20 components."""
+    real = encoded(name, rows)
+    return fitted(f"{real.name}, 16 components", real.values, 20, 16)
+
+
+def have_tables() -> bool:
+    """Whether `SCOREWISE_DATA_HOME` names a folder of tables."""
+    home = os.environ.get("SCOREWISE_DATA_HOME", "")
+    return bool(home) and Path(home).is_dir()
 
 
 def all_populations(*, quick: bool) -> list[Population]:
@@ -138,7 +173,6 @@ def all_populations(*, quick: bool) -> list[Population]:
     if quick:
         return [mixture(2), moons()]
     found = [mixture(2), mixture(10), moons(), digits()]
-    home = os.environ.get("SCOREWISE_DATA_HOME", "")
-    if home and Path(home).is_dir():
+    if have_tables():
         found += [table("credit_default_train"), table("adult")]
     return found
