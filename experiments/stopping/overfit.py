@@ -185,13 +185,13 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     sizes = [25] if quick else [25, 50, 100, 200]
     lengths = {
         "kernel": 10**3 if quick else 10**7,
-        "two-layer network": 30 if quick else 10_000,
-        "denoising network": 60 if quick else 16_000,
+        "two-layer network": 30 if quick else 5_000,
+        "denoising network": 60 if quick else 10_000,
     }
     seeds = [0] if quick else [0, 1]
     found: dict[str, dict[int, list[list[Point]]]] = {}
     for name, path in PATHS.items():
-        sized = sizes if name != "two-layer network" else sizes[:2]
+        sized = sizes[: {"two-layer network": 2, "denoising network": 3}.get(name, len(sizes))]
         found[name] = {n: [list(path(Data(n, seed), lengths[name])) for seed in seeds] for n in sized}
     figure, axes = plt.subplots(2, len(PATHS), figsize=(4 * len(PATHS), 5.2), sharex="col", squeeze=False)
     result: dict[str, Any] = {"seeds": seeds, "rows": sizes, "paths": {}}
