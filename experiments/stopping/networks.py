@@ -202,7 +202,7 @@ def outcomes(source: Population | Rows, rows: int, seed: int, kind: str, steps: 
     """Train to the end, note where each rule would have stopped."""
     training = Training(source, rows, seed, kind)
     rules = training.rules()
-    repeated = training.rows.repeat(max(1, 8_000 // rows), 1)
+    repeated = training.rows.repeat(max(1, 4_000 // rows), 1)
     curves: list[list[float]] = []
     chosen, done = dict.fromkeys(rules, 0), dict[str, int | None].fromkeys(rules)
     risk: dict[str, Tensor] = {}

@@ -61,10 +61,9 @@ class Population(NamedTuple):
         return Draw(x_t, t, clean[row], row, *self.denoiser(PROCESS)(x_t, t))
 
     def split(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Draw training rows, shape (rows, D), and new rows, shape (8,000, D)."""
-        return tuple(
-            self.sample(n, torch.Generator().manual_seed(s)) for n, s in ((rows, seed), (8_000, 10_000 + seed))
-        )
+        """Draw training rows, shape (rows, D), and new rows, shape (4,000, D)."""
+        generators = [torch.Generator().manual_seed(s) for s in (seed, 10_000 + seed)]
+        return self.sample(rows, generators[0]), self.sample(4_000, generators[1])
 
     def denoiser(self, schedule: Schedule) -> Denoiser:
         """Mean and covariance of the clean row given the noisy one."""
@@ -139,9 +138,9 @@ class Rows(NamedTuple):
         return self.values.shape[1]
 
     def split(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Take training rows, shape (rows, D), and other rows, 8,000 at most."""
+        """Take training rows, shape (rows, D), and other rows, 4,000 at most."""
         order = torch.randperm(len(self.values), generator=torch.Generator().manual_seed(seed))
-        return self.values[order[:rows]], self.values[order[rows : rows + 8_000]]
+        return self.values[order[:rows]], self.values[order[rows : rows + 4_000]]
 
 
 def encoded(name: str, rows: int) -> Rows:
