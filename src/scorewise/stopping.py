@@ -2,7 +2,7 @@
 
 All rules take the variances s_k of the whitened labels. Under the optimal weight every s_k is 1 and they are the
 textbook rules of unit noise: SURE is Mallows' C_p, the discrepancy's threshold is the number 1, and the
-cross-validation score is valid. With `cluster_levels` as s_k they hold for noisy copies that share a label.
+cross-validation score is the published one. With `cluster_levels` as s_k they hold for noisy copies that share a label.
 """
 
 import math
@@ -124,8 +124,11 @@ def rademacher(
 def gcv(spectrum: Spectrum, rate: float, steps: Tensor, decay: Decay = discrete) -> Stop:
     """Generalised cross-validation: stop at the minimum of `residual / (1 - df)^2`.
 
-    `df = sum q s / sum s` is the mean of q where all labels have the same noise, which the score assumes: it is valid
-    under the optimal weight, and only there. It does not need to know the size of the noise.
+    `df = sum q s / sum s` is the mean of q where all labels have the same noise. Where they have not it is weighted by
+    the noise, which makes the score agree with `sure` to first order in df; the mean of q does not. The noise has to be
+    known up to a factor only.
+
+    NOTE[DIFF]: Craven and Wahba have equal noise; the weighted df is derived here.
 
     Args:
         spectrum: eigenvalues, labels and noise.
@@ -139,8 +142,12 @@ def gcv(spectrum: Spectrum, rate: float, steps: Tensor, decay: Decay = discrete)
     Reference: Craven, Wahba, "Smoothing noisy data with spline functions", 1979, eq. 1.9.
     """
     found = curves(spectrum, rate, _checked(steps), decay)
-    freedom = 1 - found.fitted / found.noise
-    score = found.residual / freedom.clamp(min=torch.finfo(freedom.dtype).eps).square()
+    # both are sums of what is left, 1 - q, and are taken relative to its largest: late they are smaller than rounding
+    log_left = decay(spectrum.values, rate, steps)
+    left = (log_left - log_left.amax(1, keepdim=True)).exp()
+    freedom = left @ spectrum.noise / spectrum.noise.sum()
+    residual = left.square() @ spectrum.squares / spectrum.size
+    score = torch.where(freedom > 0, residual / freedom.square(), torch.inf)
     reason = "least generalised cross-validation score"
     return _stop(int(score.argmin()), steps, score, found.bias, found.variance, found.se, reason)
 
