@@ -238,15 +238,11 @@ def outcomes(source: Population | Rows, rows: int, seed: int, kind: str, steps: 
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
-    settings: list[tuple[Population | Rows, int, int]] = [
-        (mixture(2), 200, 3_000),
-        (mixture(20), 300, 1_000),
-        (digits(), 500, 2_500),
-    ]
-    if have_tables():
-        settings.append((encoded("credit_default_train", 12_000), 2_000, 2_500))
+    settings: list[tuple[Population | Rows, int, int]] = [(mixture(20), 300, 800), (digits(), 500, 1_500)]
     if quick:
         settings = [(mixture(2), 100, 150)]
+    elif have_tables():
+        settings.append((encoded("credit_default_train", 12_000), 2_000, 2_000))
     seeds = range(1 if quick else 2)
     figure, axes = plt.subplots(1, len(settings), figsize=(3.6 * len(settings), 3.2), squeeze=False)
     cells = []

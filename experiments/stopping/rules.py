@@ -83,7 +83,7 @@ def one(population: Population, levels: tuple[float, float], rows: int, seed: in
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
     populations = all_populations(quick=quick)
-    sizes, seeds = ([60], 3) if quick else ([100, 200, 400], 8)
+    sizes, seeds = ([60], 3) if quick else ([100, 200, 400], 4)
     levels = {"wide": LEVELS["wide"]} if quick else LEVELS
     names = [*RULES, "held out", "never"]
     cells: list[dict[str, Any]] = []
