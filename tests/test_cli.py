@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+import scorewise.cli
 from scorewise.cli import app
 
 Make = Callable[..., pd.DataFrame]
@@ -62,7 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, small_table: Make) -> Path:
 # --- help and options
 
 
-@pytest.mark.parametrize("command", ["fit", "sample", "evaluate", "schema", "demo"])
+@pytest.mark.parametrize("command", ["fit", "sample", "evaluate", "schema", "demo", "experiment"])
 def test_help_has_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -436,3 +437,78 @@ def test_an_interrupted_fit_goes_on_by_the_same_command(train: Path, tmp_path: P
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "model").is_dir()
     assert not (tmp_path / "model.partial").exists()
+
+
+# --- experiments
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with the package as it is and one suite of two small scripts, of which one is shared code."""
+    root = tmp_path / "clone"
+    shutil.copytree(Path(scorewise.cli.__file__).parent, root / "src" / "scorewise")
+    toy = root / "experiments" / "toy"
+    toy.mkdir(parents=True)
+    (toy / "shared.py").write_text("HALF = 0.5\n", encoding="utf-8")
+    (toy / "half.py").write_text(
+        '"""Say what it was told.\n\nAnd more."""\nimport sys\nfrom experiments.toy.shared import HALF\n'
+        'if __name__ == "__main__":\n    print(HALF, *sys.argv[1:])\n    sys.exit(len(sys.argv) > 3)\n',
+        encoding="utf-8",
+    )
+    return root
+
+
+def in_clone(root: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    program = [sys.executable, "-m", "scorewise.cli", "experiment", *words]
+    return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_experiment_runs_as_a_module_of_the_clone(clone: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install -e '.[experiments]'")
+    done = in_clone(clone / "src", tmp_path, "toy", "half", "--quick")
+    assert (done.returncode, done.stdout) == (0, "0.5 --quick\n"), done.stderr
+    done = in_clone(clone / "src", tmp_path, "toy", "half", "--out", "here")
+    assert (done.returncode, done.stdout) == (0, f"0.5 --out {tmp_path / 'here'}\n"), done.stderr
+    assert in_clone(clone / "src", tmp_path, "toy", "half", "--quick", "--out", "here").returncode == 1
+
+
+def test_experiments_are_listed_by_suite(clone: Path, tmp_path: Path) -> None:
+    for words in ((), ("toy",)):
+        done = in_clone(clone / "src", tmp_path, *words)
+        assert (done.returncode, done.stdout) == (0, "toy half: Say what it was told.\n"), done.stderr
+
+
+def test_experiments_of_this_clone_are_there() -> None:
+    result = run("experiment", "weighting")
+    assert result.exit_code == 0
+    assert {line.split(":")[0] for line in result.stdout.splitlines()} >= {"weighting training", "weighting optimal"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "SUITE must be one of "),
+        (["nothing"], "however: nothing. Choose one of these."),
+        (["weighting", "nothing"], "NAME must be one of allocation, "),
+        (["weighting", "--quick"], "NAME must be given with --quick and --out, however: it is missing"),
+    ],
+)
+def test_experiments_that_do_not_exist_are_refused(words: list[str], message: str, tmp_path: Path) -> None:
+    refused(run("experiment", *words), message, tmp_path)
+
+
+def test_experiments_need_a_clone(clone: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    shutil.copytree(clone / "src", site)
+    done = in_clone(site, tmp_path, "toy", "half")
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "Experiments must be run from a clone, however: this package is installed in" in said
+    assert "Clone the repository" in said
+    assert "Traceback" not in said
+
+
+def test_experiments_need_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # what an environment without it finds
+    refused(run("experiment", "weighting", "optimal"), "Experiments need matplotlib, however: it is not", tmp_path)

@@ -1,4 +1,4 @@
-"""The command line: scorewise fit, sample, evaluate, schema, demo.
+"""The command line: scorewise fit, sample, evaluate, schema, demo, experiment.
 
 Heavy packages are imported inside the commands, so that help and mistakes in the command line are answered at once.
 Exit codes: 0, done; 1, a failure such as a full disk; 2, bad use, with one sentence on the standard error and nothing
@@ -8,12 +8,14 @@ written; 130, interrupted.
 import functools
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
+from scorewise.suite import SuiteError, choose, find_clone, invocation, list_scripts
 from scorewise.terminal import follow, say, show
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ def main() -> None:
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
     """A command that turns errors into one sentence on the standard error and an exit code.
 
-    A mistake of the user's (`UsageError`, `TableError`) exits with 2, a failure of the machine (`OSError`) with 1, an
-    interruption with 130. Whatever else is raised is a defect of this package and keeps its traceback.
+    A mistake of the user (`UsageError`, `SuiteError`, `TableError`) exits with 2, a failure of the machine (`OSError`)
+    with 1, an interruption with 130. Whatever else is raised is a defect of this package and keeps its traceback.
 
     Args:
         command: the command
@@ -73,7 +75,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             if isinstance(error, OSError):
                 say(f"scorewise: {error.strerror or error}")
                 raise typer.Exit(1) from error
-            if not isinstance(error, UsageError | _table_error()):
+            if not isinstance(error, UsageError | SuiteError | _table_error()):
                 raise
             say(f"scorewise: {error}")
             raise typer.Exit(2) from error
@@ -282,6 +284,25 @@ def demo(
             typer.echo(f"{out / file}  {what}")
 
 
+@app.command(epilog="Example: scorewise experiment weighting optimal --quick")
+@guarded
+def experiment(
+    suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="A folder of experiments/.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The experiment; without it, a list.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small form, to see that it works.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="For JSON and figure.")] = None,
+) -> None:
+    """Run one of the experiments that come with a clone, or list them."""
+    clone = find_clone(Path(__file__).parent)
+    chosen = choose(list_scripts(clone), suite, name)
+    if name is None:
+        _check_plain_list(quick, out)
+        for script in chosen:
+            typer.echo(f"{script.suite} {script.name}: {script.title}")
+    else:
+        _call(invocation(chosen[0], quick, out), clone)
+
+
 def _fit(table: "pa.Table", out: Path, quiet: bool, **settings: Any) -> "Synthesizer":
     from scorewise.tabular.store import ModelError
     from scorewise.tabular.synthesizer import Synthesizer
@@ -393,6 +414,16 @@ def _check_demo_folder(out: Path) -> None:
         raise UsageError(
             f"--out must be new or an earlier demo, however: {out} holds {', '.join(others)}. Name another."
         )
+
+
+def _check_plain_list(quick: bool, out: Path | None) -> None:
+    if quick or out is not None:
+        raise UsageError("NAME must be given with --quick and --out, however: it is missing. Name an experiment.")
+
+
+def _call(words: list[str], folder: Path) -> None:
+    if subprocess.run(words, cwd=folder, check=False).returncode:
+        raise typer.Exit(1)
 
 
 def _demo_table(data: str | None, target: str | None, quiet: bool) -> "tuple[str, pa.Table, str | None]":

@@ -53,7 +53,8 @@ class Logistic(LocationScale):
         return _exponential(like, generator).log() - _exponential(like, generator).log()
 
     def log_factors(self, eps: Tensor) -> Tensor:
-        return -2 * torch.logaddexp(0.5 * eps, -0.5 * eps)
+        # NOTE: nested derivatives of logaddexp overflow at |eps| > 710, those of logsigmoid nowhere
+        return torch.nn.functional.logsigmoid(eps) + torch.nn.functional.logsigmoid(-eps)
 
     def information(self, d: int) -> float:
         return d / 3
