@@ -35,7 +35,8 @@ from scorewise.schedule import ve
 from scorewise.watch import Rule, extrapolated, penalised, reached
 
 LOW, HIGH, BATCH, RATE, SHIFT = 0.05, 3.0, 256, 2e-3, 0.3
-STYLES = ("-", "--", "-.", (0, (5, 1)))
+COLOURS = {"penalised": "C0", "extrapolated": "C2", "halves": "C3", "shifted": "C4"}
+STYLES = {"penalised": "--", "extrapolated": "-.", "halves": "-", "shifted": (0, (5, 1))}
 TRAININGS = {
     "equal": ("plain", "penalised", "floor"),
     "extrapolated": ("extrapolated",),
@@ -250,7 +251,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         by_seed = [
             {k: v for kind in TRAININGS for k, v in outcomes(source, rows, seed, kind, steps).items()} for seed in seeds
         ]
-        for k, kind in enumerate(by_seed[0]):
+        for kind in by_seed[0]:
             found = [one[kind] for one in by_seed]
             numbers = torch.tensor([one[:4] for one in found], dtype=torch.float64)
             best = torch.tensor([one["plain"].curves[:, 1].min() for one in by_seed])
@@ -274,7 +275,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.plot(curves[:, 0], curves[:, 1], "k", label="new rows")
                 axis.plot(curves[:, 0], curves[:, 2], "k:", label="training rows")
             elif kind != "floor":
-                axis.plot(curves[:, 0], curves[:, 3], linestyle=STYLES[k % 4], color=f"C{k - 1}", label=kind)
+                axis.plot(curves[:, 0], curves[:, 3], linestyle=STYLES[kind], color=COLOURS[kind], label=kind)
         axis.set(xscale="log", title=f"{source.name}, {rows} rows", xlabel="steps")
     axes[0, 0].set_ylabel("loss; estimated risk in colour")
     axes[0, 0].legend(fontsize=7)
