@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from experiments.result import rounded, run
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
-from experiments.weighting.look import COLOURS, line, panels
+from experiments.weighting.look import COLOURS, line, panels, plain_ticks
 from experiments.weighting.paired import compare, quantile
 from experiments.weighting.population import Population, gaussians, moons
 from matplotlib.figure import Figure
@@ -146,6 +146,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         for index in range(5):
             line(axes[row, 0], marks, ratio[:, index].mean(1).exp(), index, WAYS[index])
         axes[row, 0].set(xscale="log", yscale="log", xlabel="step", ylabel=population.name)
+        plain_ticks(axes[row, 0], "y")
         cell: dict[str, Any] = {
             "second moment over log-uniform": {
                 way: rounded(ratio[:, index].mean(1).exp()) for index, way in enumerate(WAYS[:5])
@@ -162,8 +163,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.errorbar(float(centre[i].exp()), place[i], xerr=bar, fmt="o", color=COLOURS[i], markersize=3.5)
             axis.axvline(1, color="0.6", linewidth=0.7)
             axis.set(xscale="log")
-            axis.xaxis.set_minor_formatter("{x:g}")
-            axis.tick_params(which="both", axis="x", labelsize=5.5)
+            plain_ticks(axis, "x")
             axis.set_yticks(place, WAYS if n == 0 else [""] * len(WAYS))
             if row == 0:
                 axis.set_title(f"error, {norm}")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from experiments.result import rounded, run, spread
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
-from experiments.weighting.look import legend_below, line, panels
+from experiments.weighting.look import legend_below, line, panels, plain_ticks
 from experiments.weighting.population import Population, gaussians
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -169,6 +169,9 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         "raw variance": rounded(theory[:, 0]),
         "variance per curvature": rounded(theory[:, 1]),
     }
+    for axis in axes.flat:
+        plain_ticks(axis, "x")
+        plain_ticks(axis, "y")
     legend_below(figure, axes[1, 0], 4)
     return found, figure
 

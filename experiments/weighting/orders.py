@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from experiments.result import rounded, run
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
-from experiments.weighting.look import legend_below, line, panels
+from experiments.weighting.look import legend_below, line, panels, plain_ticks
 from experiments.weighting.paired import compare
 from experiments.weighting.population import Population, digits, gaussians
 from matplotlib.figure import Figure
@@ -137,6 +137,8 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.fill_between(centres, low, high, alpha=0.12, color=axis.lines[-1].get_color(), linewidth=0)
             axis.axhline(1, color="0.6", linewidth=0.7)
             axis.set(xscale="log", yscale="log", title=f"{population.name}, order {order}", xlabel="noise level")
+            plain_ticks(axis, "x")
+            plain_ticks(axis, "y")
             found[f"{population.name}, order {order}"] = {
                 "mean relative error over levels": compare(own.mean(2), tuple(WAYS)),
                 "best rates": {name: RATES[int(best[w])] for w, name in enumerate(WAYS)},

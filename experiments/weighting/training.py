@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from experiments.result import rounded, run
 from experiments.weighting.ensemble import Adam, Ensemble, even_levels
-from experiments.weighting.look import COLOURS, panels
+from experiments.weighting.look import COLOURS, panels, plain_ticks
 from experiments.weighting.paired import compare, quantile
 from experiments.weighting.population import Population, digits, gaussians, moons
 from matplotlib.figure import Figure
@@ -203,8 +203,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
                 axis.errorbar(centre.exp(), place, xerr=[low, high], fmt="o", color=COLOURS[0], **options)
             axis.axvline(1, color="0.6", linewidth=0.7)
             axis.set(xscale="log")
-            axis.xaxis.set_minor_formatter("{x:g}")
-            axis.tick_params(which="both", axis="x", labelsize=5.5)
+            plain_ticks(axis, "x")
             if line == 0:
                 axis.set_title(measure)
             axis.set_yticks([-i for i in range(len(WEIGHTS))], WEIGHTS)
