@@ -16,9 +16,13 @@ from torch import Tensor
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.figure import Figure
 
 DATA = "SCOREWISE_DATA_HOME"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Okabe and Ito's colours, which are told apart with any kind of colour vision; C0, C1, ... in the figures."""
+mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
 Experiment = Callable[[bool], tuple[dict[str, Any], Figure]]
 """Of whether it is to be quick, to what was measured and a figure of it."""
 

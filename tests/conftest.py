@@ -56,6 +56,56 @@ def small_table() -> Callable[..., pd.DataFrame]:
     return make
 
 
+class Problem(NamedTuple):
+    """Noisy rows of a Gaussian mixture, their labels, and the truth of the regression; see `problem`."""
+
+    x_t: torch.Tensor
+    t: torch.Tensor
+    alpha_t: torch.Tensor
+    h_t: torch.Tensor
+    label: torch.Tensor
+    row: torch.Tensor
+    mean: torch.Tensor
+    cov: torch.Tensor
+
+
+@pytest.fixture(scope="session")
+def problem() -> Callable[..., Problem]:
+    """A maker of regressions whose truth is known: three Gaussians noised by an Ornstein-Uhlenbeck process.
+
+    Rows of `copies` noisy versions each, at times uniform on [0.15, 1.5]; the posterior is written out here on its own.
+    """
+    centres = torch.tensor([[2.0, 0.5], [-1.5, 1.0], [-0.5, -2.0]], dtype=torch.float64)
+    variances = torch.tensor([0.1, 0.3, 0.05], dtype=torch.float64)
+    shares = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+
+    def posterior(x_t: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        alpha, h = (-t).exp()[:, None], (1 - (-2 * t).exp())[:, None]
+        total = alpha.square() * variances + h
+        squares = (x_t[:, None] - alpha[:, None] * centres).square().sum(2)
+        weight = (shares.log() - total.log() - squares / (2 * total)).softmax(1)
+        gain = (alpha * variances / total)[:, :, None]
+        means = centres + gain * (x_t[:, None] - alpha[:, None] * centres)
+        mean = (weight[:, :, None] * means).sum(1)
+        within = (weight * variances * h / total).sum(1)[:, None, None] * torch.eye(2, dtype=torch.float64)
+        centred = means - mean[:, None]
+        return mean, within + torch.einsum("bk,bki,bkj->bij", weight, centred, centred)
+
+    def make(rows: int, seed: int, copies: int = 1) -> Problem:
+        generator = torch.Generator().manual_seed(seed)
+        component = torch.multinomial(shares, rows, replacement=True, generator=generator)
+        normal = torch.randn(rows, 2, generator=generator, dtype=torch.float64)
+        clean = centres[component] + variances[component].sqrt()[:, None] * normal
+        row = torch.arange(rows).repeat_interleave(copies)
+        t = 0.15 + 1.35 * torch.rand(len(row), generator=generator, dtype=torch.float64)
+        alpha_t, h_t = (-t).exp(), 1 - (-2 * t).exp()
+        noise = torch.randn(len(row), 2, generator=generator, dtype=torch.float64)
+        x_t = alpha_t[:, None] * clean[row] + h_t.sqrt()[:, None] * noise
+        return Problem(x_t, t, alpha_t, h_t, clean[row], row, *posterior(x_t, t))
+
+    return make
+
+
 class NoisyScores(NamedTuple):
     """Noisy rows of a mixture, the noisy label of their score, and its exact conditional mean and covariance."""
 

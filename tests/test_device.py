@@ -4,26 +4,40 @@ Where there is a GPU, its results are held against the CPU's. Everywhere, the sa
 default device than that of their arguments: a tensor that is made without saying where would not fit the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from scorewise import parameterisation
+from scorewise import lanczos, parameterisation
 from scorewise.assumed import constant_flow, constant_v, covariance, edm, erd, min_snr, p2, sigmoid, snr, weight
 from scorewise.control_variate import antithetic_loss, control_variate_loss
+from scorewise.coupling import coupling, slope
 from scorewise.covariance import Blocks, Covariance, Dense, Diagonal, Simplex, Spectral, Symmetric, clipped
+from scorewise.descent import Path
 from scorewise.empirical import bracket, exact
+from scorewise.estimate import Estimate
 from scorewise.form import Full, Pure, Sliced, random_directions
 from scorewise.head import CovarianceHead, LevelHead, VarianceHead, second_moment_loss
 from scorewise.jacobian import jacobian_covariance, jacobian_diagonal, jacobian_trace
+from scorewise.localisation import fit_intervals
 from scorewise.location import GeneralizedNormal, Laplace, Logistic, MultivariateT, StudentT, Uniform
+from scorewise.memory import memorised_variance, window
 from scorewise.noise import Draw, Gaussian, LocationScale
+from scorewise.optimism import covariance_penalty, extrapolation, row_weights, snapshot_optimism
 from scorewise.parameterisation import convert
 from scorewise.posterior import Mixture, gaussian, mixture, negative_log_likelihood
+from scorewise.record import Record, Seen
+from scorewise.regression import lift, localise, project, radius, score
 from scorewise.schedule import cosine, discrete, flow, ou, ve, vp
+from scorewise.shallow import TwoLayer
+from scorewise.spectrum import flow as flow_decay
+from scorewise.spectrum import from_quadrature, risk
+from scorewise.stopping import discrepancy, gcv, geometric_steps, held_out, rademacher, sharp, sure
+from scorewise.tangent import empirical_kernel, hidden_kernel, kernel_operator, output_kernel, tangent_kernel
 from scorewise.target import Target, centred_label
+from scorewise.watch import extrapolated, penalised, reached, watch
 from scorewise.weighting import (
     from_rows,
     gaussian_weight,
@@ -194,7 +208,80 @@ def _heads(place: Place) -> list[Tensor]:
     return found
 
 
-CASES = [_schedules, _noises, _covariances, _targets, _posteriors, _weights]
+def _network(place: Place) -> TwoLayer:
+    with place(1).device:  # as modules do, it is made on the default device
+        network = TwoLayer(4, 2, 6, train_output=True, dtype=torch.float64)
+    with torch.no_grad():
+        network.hidden.copy_(place(6, 4))
+        network.signs.copy_(place(2, 6).sign())
+    return network
+
+
+def _kernels(place: Place) -> list[Tensor]:
+    draw = _draw(place)
+    inputs = lift(draw.x_t, draw.t)
+    found = [hidden_kernel(inputs, inputs), output_kernel(inputs, inputs), score(draw.x, draw.x_t, draw.t, draw.t)]
+    ball = localise(lambda x_t, t: x_t, lambda t: radius(t, t, 1.0, 2, 0.1), 1.0)
+    found += [project(draw.x, 1.0), ball(draw.x_t, draw.t)]
+    network = _network(place)
+    gram = empirical_kernel(network, [inputs])
+    operator, steps = kernel_operator(network, [inputs]), geometric_steps(50, 5, draw.x.device)
+    cov = Diagonal(place(5, 2).exp())
+    found += [gram, operator(place(10)), lanczos.top_eigenvalues(operator, place(10), 2, 5).values]
+    labels = lanczos.measure(operator, place(1, 10), 10)
+    noise = lanczos.measure(operator, place(2, 10), 10)
+    spectra = [from_quadrature(labels, noise, 10)]
+    for kernel in (tangent_kernel(inputs, inputs), gram):
+        path = Path(kernel, draw.x, cov)
+        clusters = path.cluster_levels(draw.x, (torch.arange(5, device="cpu") // 2).to(draw.x.device))
+        spectra += [path.spectrum(path.levels(cov)), path.spectrum(clusters.total)]
+        found.append(path.predict(kernel[:3], 0.5 / float(path.values.max()), steps))
+    for spectrum in spectra:
+        rate = 0.5 / float(spectrum.values.max())
+        for rule in (sure, sharp, rademacher, gcv, discrepancy):
+            stop = rule(spectrum, rate, steps)
+            found += [stop.risk, stop.variance]
+        found.append(risk(spectrum, spectrum.squares, rate, steps, flow_decay))
+    found.append(held_out(steps, place(len(steps), 4).square()).risk)
+    covariances = [lambda i: Diagonal(torch.ones_like(draw.x[i])), lambda i: Diagonal(cov.variance[i])]
+    local = fit_intervals(tangent_kernel, inputs, draw.x, draw.t, *covariances, 2, last=50)
+    found.append(local(inputs, draw.t))
+    for one in coupling(network, inputs, draw.x, cov, tangent_kernel(inputs, inputs), 1e-3, [1, 3]):
+        found.append(draw.t[:1] * 0 + one.limit)
+    found.append(slope(draw.t, draw.t.square()))
+    return found
+
+
+def _trainings(place: Place) -> list[Tensor]:
+    rows, network = place(8, 2), _network(place)
+    weight = row_weights(8, share=0.25, generator=torch.Generator("cpu").manual_seed(0)).to(rows.device)
+    record = Record(extrapolation(weight))
+
+    def residual(call: Callable[..., Tensor], row: Tensor, generator: torch.Generator) -> Tensor:
+        x = rows[row]
+        return call(lift(x, x[:, 0])) - x + 0 * torch.rand(1, generator=generator, dtype=x.dtype, device=x.device)
+
+    def optimism() -> Estimate:
+        generator = torch.Generator(rows.device).manual_seed(0)
+        sizes = [torch.ones_like(p) for p in network.parameters()]
+        return snapshot_optimism(network, residual, 8, sizes, generator, 8)
+
+    def seen() -> Iterator[Seen]:
+        for step in range(40):
+            yield Seen(place(8).argsort(), place(8, seed=step).square(), place(8, seed=step + 50).square())
+
+    found, guessed = [], penalised(optimism, 10)
+    for verdict in watch(seen(), record, extrapolated):
+        found += [verdict.stop.risk, reached(0.5)(record).stop.risk]
+        assert torch.isfinite(guessed(record).stop.risk).all()  # a snapshot draws by the device's own generator
+    found.append(covariance_penalty(rows, rows, 0.5))
+    gram = tangent_kernel(lift(rows, rows[:, 0]), lift(rows, rows[:, 0]))
+    found.append(place(1) * 0 + window(gram, place(8).argsort()).memorise)
+    found.append(memorised_variance(place(3, 8), rows, 8))
+    return found
+
+
+CASES = [_kernels, _trainings, _schedules, _noises, _covariances, _targets, _posteriors, _weights]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__.strip("_"))
