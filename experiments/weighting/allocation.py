@@ -147,6 +147,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
             line(axes[row, 0], marks, ratio[:, index].mean(1).exp(), index, WAYS[index])
         axes[row, 0].set(xscale="log", yscale="log", xlabel="step", ylabel=population.name)
         plain_ticks(axes[row, 0], "y")
+        plain_ticks(axes[row, 0], "x")
         cell: dict[str, Any] = {
             "second moment over log-uniform": {
                 way: rounded(ratio[:, index].mean(1).exp()) for index, way in enumerate(WAYS[:5])

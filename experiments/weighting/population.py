@@ -87,7 +87,7 @@ def moons() -> Population:
     """Two moons: 400 points on two half circles, with noise of a tenth of their radius."""
     from sklearn.datasets import make_moons
 
-    points = torch.from_numpy(make_moons(400, noise=0.0)[0])
+    points = torch.from_numpy(make_moons(400, noise=0.0, random_state=0)[0])
     scale = (points - points.mean(0)).square().mean().add(0.01).sqrt()
     return smoothed("two moons", points, float(0.1 / scale))
 

@@ -175,10 +175,11 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     found: dict[str, Any] = {"seeds": list(range(seeds)), "levels": [LOW, HIGH], "gamma": GAMMA}
     for line, population in enumerate(populations):
         wide = population.width > 10
-        rates = (1e-3, 3e-3, 1e-2) if not wide else (1e-3, 3e-3)
-        race = Race(population, seeds, rates, 30 if quick else 600, 32 if wide else 64)
+        rates = (3e-3, 1e-2, 3e-2, 1e-1) if not wide else (1e-3, 3e-3, 1e-2, 3e-2)
+        race = Race(population, seeds, rates, 30 if quick else 1_200, 32 if wide else 64)
         race.train()
         values = torch.cat([race.errors(rows), race.samples(rows * 3 // 5)], 3)
+        values = values.nan_to_num(nan=torch.inf)  # where a rate made training diverge
         floor = race.floor(rows * 3 // 5)
         best = values.mean(2).argmin(1)  # (weights, measures)
         cell: dict[str, Any] = {"steps": race.steps, "batch": race.batch, "rates": list(rates), "hidden": race.hidden}
