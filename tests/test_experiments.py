@@ -8,16 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from scorewise import datasets
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(
     path for path in (ROOT / "experiments").glob("*/*.py") if "__main__" in path.read_text(encoding="utf-8")
 )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+LONG = {"synthesizer"}  # fits tables: a minute
+
+
+def _cases() -> list[object]:
+    return [
+        pytest.param(script, marks=[pytest.mark.slow] * (script.stem in LONG), id=f"{script.parent.name}/{script.stem}")
+        for script in SCRIPTS
+    ]
+
+
+@pytest.mark.parametrize("script", _cases())
 def test_the_quick_form_writes_json_and_a_figure(script: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="figures need the extra: pip install -e '.[experiments]'")
+    if script.stem in LONG and datasets.HOME not in os.environ:
+        pytest.skip(f"needs the real tables: set {datasets.HOME} to their folder")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
     done = subprocess.run(
         [

@@ -58,7 +58,8 @@ class Population(NamedTuple):
         row = torch.arange(len(clean)).repeat_interleave(copies)
         t = low + (high - low) * torch.rand(len(row), generator=generator, dtype=torch.float64)
         x_t = Gaussian(PROCESS).draw(clean[row], t, generator).x_t
-        return Draw(x_t, t, clean[row], row, *self.denoiser(PROCESS)(x_t, t))
+        truth = self.denoiser(PROCESS)(x_t, t)
+        return Draw(x_t, t, clean[row], row, truth.mean, truth.cov)
 
     def split(self, rows: int, seed: int) -> tuple[Tensor, Tensor]:
         """Draw training rows, shape (rows, D), and new rows, shape (4,000, D)."""
