@@ -185,16 +185,16 @@ def memorisation_time(points: list[Point]) -> float:
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
-    sizes = [25] if quick else [25, 50, 100]
+    sizes = [25] if quick else [25, 50, 100, 200]
     lengths = {
         "kernel": 10**3 if quick else 10**7,
         "two-layer network": 30 if quick else 3_000,
         "denoising network": 60 if quick else 5_000,
     }
-    seeds = [0] if quick else [0, 1]
+    seeds = [0] if quick else [0, 1, 2]
     found: dict[str, dict[int, list[list[Point]]]] = {}
     for name, path in PATHS.items():
-        sized = sizes[:2] if name == "two-layer network" else sizes
+        sized = {"kernel": sizes[:3], "two-layer network": sizes[:2], "denoising network": sizes}[name]
         found[name] = {n: [list(path(Data(n, seed), lengths[name])) for seed in seeds] for n in sized}
     figure, axes = plt.subplots(2, len(PATHS), figsize=(4 * len(PATHS), 5.2), sharex="col", squeeze=False)
     result: dict[str, Any] = {"seeds": seeds, "rows": sizes, "paths": {}}
@@ -226,11 +226,11 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
             else None
         )
         result["paths"][name] = said
-        axes[0, p].set(xscale="symlog", yscale="log", title=name)
+        axes[0, p].set(xscale="symlog", yscale="log", title=name, ylim=(0.05, 2))
         axes[1, p].set(xscale="symlog", xlabel="steps")
-    axes[0, 0].set_ylabel("loss: new rows (line), training rows (dots)")
-    axes[1, 0].set_ylabel("share of samples memorised")
-    axes[0, 0].legend()
+    axes[0, 0].set_ylabel("loss (dotted: training rows)")
+    axes[1, 0].set_ylabel("samples memorised")
+    axes[0, -1].legend(fontsize=8)
     figure.tight_layout()
     return result, figure
 

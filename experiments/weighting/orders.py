@@ -117,7 +117,7 @@ def _norms(wanted: Tensor) -> Tensor:
 
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Measure and draw."""
-    seeds, steps, batch, rows = (3, 10, 32, 160) if quick else (6, 500, 128, 800)
+    seeds, steps, batch, rows = (3, 10, 32, 160) if quick else (6, 1_500, 128, 800)
     populations = [gaussians(2)] if quick else [gaussians(2), digits()]
     centres = LOW * (HIGH / LOW) ** ((torch.arange(BINS) + 0.5) / BINS)
     found: dict[str, Any] = {"seeds": list(range(seeds)), "steps": steps, "batch": batch, "levels": rounded(centres)}
