@@ -59,7 +59,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         guide = found[:, m].mean() * (torch.tensor(widths) / widths[0]) ** -0.5
         axis.plot(widths, guide, "k:", linewidth=0.8, label="width^(-1/2)")
         axis.set(xscale="log", yscale="log", title=title, xlabel="width")
-        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.27))
     figure.tight_layout()
     result = {
         "rows": ROWS,
