@@ -151,7 +151,6 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
             label = f"{f}, {rules[r]}: {float(exponents[i, r]):.2f}"
             axes[0].plot(sizes, line[i].mean(1)[:, r], style, color=f"C{i}", label=label)
     axes[0].set_title("risk on the line")
-    axes[0].legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     for axis, index, title in ((axes[1], 0, "error of the score"), (axes[2], 1, "sliced Wasserstein distance")):
         axis.errorbar(few, plane[:, :, index].mean(1), plane[:, :, index].std(1), marker="o", markersize=3, capsize=2)
         axis.set_title(title)
@@ -160,6 +159,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     for axis in axes:
         axis.set(xscale="log", yscale="log", xlabel="rows")
     figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 0), ncol=3)
     return result, figure
 
 
