@@ -133,8 +133,8 @@ class Path:
         whitened = torch.einsum("iac,icd,ibd->iab", self._root, _columns(cov.__matmul__, self.labels), self._root)
         if self._outputs[1] == 1:
             each = self._blocked(whitened.diagonal(dim1=1, dim2=2))
-            shared: Tensor = self._vectors.square().mT @ each
-            return shared.flatten(0, 1)
+            pairs = zip(self._vectors, each, strict=True)  # a block at a time, for the memory
+            return torch.cat([vectors.square().mT @ one for vectors, one in pairs])
         vectors = self._vectors[0].reshape(*self.labels.shape, -1)
         levels = torch.zeros_like(self.values)
         for i, matrix in enumerate(whitened):
@@ -248,9 +248,10 @@ class Path:
             least = torch.finfo(share.dtype).eps * self.values.max()
             time = rate * steps.to(share)[:, None]
             share = torch.where(self.values > least, share / self.values.clamp(min=least), time)
-        shaped = share.reshape(len(steps), *self._values.shape, 1)
-        filtered: Tensor = self._vectors @ (shaped * self._coefficients)
-        return filtered
+        shaped = share.reshape(len(steps), *self._values.shape, 1) * self._coefficients
+        columns = shaped.permute(1, 2, 0, 3).flatten(2)  # steps beside each other: broadcasting would copy the vectors
+        filtered = self._vectors @ columns
+        return filtered.reshape(*filtered.shape[:2], len(steps), -1).permute(2, 0, 1, 3)
 
 
 def _columns(function: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
