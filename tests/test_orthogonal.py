@@ -51,3 +51,16 @@ def test_it_fits_a_linear_map() -> None:
 def test_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match=r"two dimensions, however: shape=\(3,\)"):
         Muon([nn.Parameter(torch.zeros(3))], 0.1)
+
+
+def test_updates_are_orthogonalised_in_the_dtype_that_is_asked_for_and_weights_keep_theirs() -> None:
+    gradient = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    moved = []
+    for dtype in (None, torch.bfloat16):
+        matrix = torch.nn.Parameter(torch.zeros(6, 4))
+        matrix.grad = gradient.clone()
+        Muon([matrix], 0.1, dtype=dtype).step()
+        assert matrix.dtype == torch.float32
+        moved.append(matrix.detach())
+    assert not torch.equal(*moved)
+    torch.testing.assert_close(*moved, atol=0.03 * float(moved[0].abs().max()), rtol=0)

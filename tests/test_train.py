@@ -65,6 +65,11 @@ def test_margins_are_a_tenth_of_what_is_minimised() -> None:
     torch.testing.assert_close(found.objective, found.numbers - 0.1 * share.log())
 
 
+def test_what_a_step_minimises_is_the_objective_margins_included() -> None:
+    first, *_ = _train(_state(), 1)
+    assert first.loss > first.numbers + first.categories + 0.03  # four bins that the noise hides in part
+
+
 def test_loss_needs_blocks() -> None:
     with pytest.raises(TypeError, match="cov must be Blocks, however: Diagonal"):
         loss(Posterior(torch.zeros(1, 1), Diagonal(torch.ones(1, 1))), torch.zeros(1, 1))

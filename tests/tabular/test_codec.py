@@ -194,3 +194,12 @@ def test_bins_hold_the_scores_of_common_values_and_values_invert_the_scores() ->
 def test_bins_of_many_columns_are_fewer_each() -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 60)), columns=[f"c{i}" for i in range(60)])
     assert Codec.fit(frame).edges().shape == (60, 18)
+
+
+def test_present_scores_are_those_of_cells_that_are_not_missing() -> None:
+    frame = _linked()
+    codec = Codec.fit(frame)
+    present = codec.present(codec.choose(codec.encode(frame)))
+    for position, name in enumerate(codec.scored):
+        assert np.array_equal(present[:, position], frame[name].notna().to_numpy())
+    assert not present.all()

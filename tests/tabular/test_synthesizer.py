@@ -1,5 +1,6 @@
 """The main job on small real work: fit, sample, save, load, stop and go on."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.synthesizer import (
     CHUNK_ROWS,
@@ -84,6 +86,12 @@ def test_a_saved_model_gives_the_same_rows(fitted: Synthesizer, tmp_path: Path) 
     assert loaded.sample(40, seed=2).equals(fitted.sample(40, seed=2))
     assert loaded.trace_ == fitted.trace_
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", ".safetensors"]
+
+
+def test_samples_are_calibrated(fitted: Synthesizer) -> None:
+    twin = copy.copy(fitted)
+    twin.calibration_ = Calibration(fitted.calibration_.quantiles - 2.0)  # takes every score for two higher
+    assert (twin.sample(300)["income"] > fitted.sample(300)["income"]).mean() > 0.9
 
 
 def test_the_trace_falls_and_is_per_column(fitted: Synthesizer) -> None:
