@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from fidelity import machine
+from machine import machine
 from torch import Tensor
 
 from scorewise.allocation import LevelDensity
@@ -28,6 +28,7 @@ from scorewise.diagnosis import diagnose
 from scorewise.difference import REACH
 from scorewise.gradient import batch_scatter, row_scatter
 from scorewise.network import Group, Layout, Moments, TableDenoiser
+from scorewise.noise import Gaussian
 from scorewise.rowwise import Rowwise, take
 from scorewise.train import State, loss, train
 
@@ -35,14 +36,6 @@ ROWS = 1_024
 EVERY = 100
 LOW, HIGH = 0.002, 80.0
 LAYOUT = Layout(14, (Group(10, 12),))
-
-
-class Noisy(NamedTuple):
-    """A batch: clean rows, noisy rows, levels."""
-
-    x: Tensor
-    x_t: Tensor
-    sigma_t: Tensor
 
 
 def rows(size: int, generator: torch.Generator) -> Tensor:
@@ -64,9 +57,9 @@ def tasks() -> dict[str, Callable[[], Any]]:
     x = rows(ROWS, generator)
     steps = train(state, lambda step, source: x, ROWS, lambda done: 0.0, seed=0)
     sigma_t, _ = LevelDensity(LOW, HIGH).draw(ROWS, generator)
-    draw = Noisy(x, x + sigma_t[:, None] * torch.randn(x.shape, generator=generator), sigma_t)
-    level = draw.sigma_t.argsort().argsort() * 8 // ROWS
-    losses = Rowwise(network, lambda call, one: loss(call(one.x_t, one.sigma_t), one.x).total, draw)
+    draw = Gaussian().draw(x, sigma_t, generator, torch.arange(ROWS))
+    level = draw.t.argsort().argsort() * 8 // ROWS
+    losses = Rowwise(network, lambda call, one: loss(call(one.x_t, one.t), one.x).objective, draw)
     small = take(draw, slice(0, 256))
     return {
         "training step": lambda: next(steps),

@@ -12,45 +12,24 @@ from the JSON file and measures nothing.
 import argparse
 import itertools
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
+from machine import machine
 
 from scorewise.datasets import DATASETS, load
 from scorewise.tabular.report import evaluate
-from scorewise.tabular.synthesizer import Synthesizer, prefers_bf16
+from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 
 TABLES = ("credit_default", "adult", "shoppers", "magic", "beijing_pm25", "online_news_15cols", "diabetes130")
 ADULT_TRAINING_ROWS = 32_561
-
-
-def machine() -> dict[str, str]:
-    """Describe the machine: processor, cores, instructions, versions."""
-    name = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        name = names[0] if names else name
-    return {
-        "processor": name,
-        "cores": str(os.cpu_count()),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": str(torch.get_num_threads()),
-        "bfloat16 used": str(prefers_bf16(torch.device("cpu"))),
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("scorewise", "torch", "numpy", "lightgbm")},
-    }
 
 
 def split(name: str) -> tuple[pa.Table, pa.Table]:

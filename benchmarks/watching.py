@@ -9,13 +9,12 @@ turns. Shares are those of a training of 5,000 steps.
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from machine import machine
 from torch import Tensor, nn
 
 from scorewise.estimate import Estimate
@@ -138,13 +137,7 @@ def main() -> None:
         "parameters": sum(p.numel() for p in Residual().parameters()),
         "CPU milliseconds": {name: spread(1e3 * times) for name, times in found.items()},
         "share of the training": {name: spread(times) for name, times in shares.items()},
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "torch": torch.__version__,
-            "threads": 1,
-        },
+        "machine": machine(),
     }
     arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import torch
+from benchmarks.machine import machine
 from torch import Tensor
 
 mpl.use("Agg")
@@ -19,7 +18,6 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.figure import Figure
 
-DATA = "SCOREWISE_DATA_HOME"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe and Ito's colours, which are told apart with any kind of colour vision; C0, C1, ... in the figures."""
 mpl.rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
@@ -49,24 +47,6 @@ def run(script: str, text: str, experiment: Experiment) -> None:
     figure.savefig(folder / f"{name}.png", dpi=130, bbox_inches="tight")
     plt.close(figure)
     print(f"{folder / name}.json")
-
-
-def machine() -> dict[str, str]:
-    """Describe the machine: processor, cores, instructions, versions."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if info.exists()
-        else []
-    )
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": str(torch.get_num_threads()),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
 
 
 def spread(samples: Tensor) -> dict[str, Any]:

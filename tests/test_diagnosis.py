@@ -1,7 +1,7 @@
 """Diagnoses of a table's network while it trains, and a training run that does not notice."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -12,17 +12,12 @@ from scorewise.diagnosis import Diagnosed, Diagnosis, diagnose, diagnosed
 from scorewise.gradient import gradient_noise, grouped_scatter, row_scatter
 from scorewise.group import group_means
 from scorewise.network import Group, Layout, Moments, TableDenoiser
+from scorewise.noise import Draw, Gaussian
 from scorewise.rowwise import Rowwise
 from scorewise.scatter import split_groups
 from scorewise.train import State, Step, loss, train
 
 LAYOUT = Layout(2, (Group(1, 3),))
-
-
-class Draw(NamedTuple):
-    x: Tensor
-    x_t: Tensor
-    sigma_t: Tensor
 
 
 def _rows(size: int, generator: torch.Generator) -> Tensor:
@@ -46,16 +41,16 @@ def _draw(size: int, seed: int) -> Draw:
     generator = torch.Generator().manual_seed(seed)
     sigma_t = LevelDensity(0.05, 5).draw(size, generator)[0]
     x = _rows(size, generator)
-    return Draw(x, x + sigma_t[:, None] * torch.randn(x.shape, generator=generator), sigma_t)
+    return Gaussian().draw(x, sigma_t, generator, torch.arange(size))
 
 
 def _levels(draw: Draw) -> Tensor:
-    return torch.bucketize(draw.sigma_t, torch.tensor([0.2, 0.6]))
+    return torch.bucketize(draw.t, torch.tensor([0.2, 0.6]))
 
 
 def _losses(state: State) -> Rowwise[Draw]:
     def evaluate(call: Callable[..., Any], draw: Draw) -> Tensor:
-        return loss(call(draw.x_t, draw.sigma_t), draw.x).total
+        return loss(call(draw.x_t, draw.t), draw.x).objective
 
     return Rowwise(state.network, evaluate, _draw(2, 0))
 
@@ -149,9 +144,9 @@ def test_squares_of_a_diagnosis_teach_a_density_of_levels(trained: State) -> Non
     """`Diagnosis.square` goes into `LevelDensity.observe` as it is, and the density moves towards large gradients."""
     losses, density = _losses(trained), LevelDensity(0.05, 5, buckets=3, momentum=0.0)
     draw = _draw(3_000, 2)
-    bucket = ((draw.sigma_t / 0.05).log() / torch.tensor(100.0).log() * 3).long().clamp(0, 2)
+    bucket = ((draw.t / 0.05).log() / torch.tensor(100.0).log() * 3).long().clamp(0, 2)
     found = diagnose(losses, draw, bucket, 4, torch.Generator().manual_seed(0))
-    density.observe(draw.sigma_t, found.square.float())
+    density.observe(draw.t, found.square.float())
     torch.testing.assert_close(density.mean_square.double(), found.level_square.value, rtol=1e-5, atol=1e-5)
     raised = density.density / density.base
     assert torch.equal(raised.argsort(), found.level_square.value.argsort())

@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from experiments.data import encoded, on_disk
 from experiments.result import rounded, run, spread
-from experiments.stopping.population import Population, Rows, digits, encoded, have_tables, mixture
+from experiments.stopping.population import Population, Rows, digits, mixture
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -242,8 +243,8 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     settings: list[tuple[Population | Rows, int, int]] = [(mixture(20), 300, 800), (digits(), 500, 1_500)]
     if quick:
         settings = [(mixture(2), 100, 150)]
-    elif have_tables():
-        settings.append((encoded("credit_default_train", 12_000), 2_000, 2_000))
+    elif on_disk("credit_default_train"):
+        settings.append((Rows("credit default train", encoded("credit_default_train", 12_000)), 2_000, 2_000))
     seeds = range(1 if quick else 2)
     figure, axes = plt.subplots(1, len(settings), figsize=(3.6 * len(settings), 3.2), squeeze=False)
     cells = []

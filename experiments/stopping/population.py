@@ -1,10 +1,9 @@
 """Populations whose truth is known: Gaussian mixtures, made up or fitted to data, and noisy draws from them."""
 
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from experiments.data import encoded, on_disk
 from torch import Tensor
 
 from scorewise import posterior
@@ -144,28 +143,9 @@ class Rows(NamedTuple):
         return self.values[order[:rows]], self.values[order[rows : rows + 4_000]]
 
 
-def encoded(name: str, rows: int) -> Rows:
-    """The first rows of a named table, encoded as the synthesizer does."""
-    from scorewise.datasets import DATASETS, load
-    from scorewise.tabular.codec import Codec
-    from scorewise.tabular.schema import Schema
-    from scorewise.tabular.table import to_arrow
-
-    data = to_arrow(load(name)).slice(0, rows)
-    x = torch.from_numpy(Codec.fit(data, Schema.infer(data, DATASETS[name].target)).encode(data))
-    return Rows(name.replace("_", " "), x.double())
-
-
 def table(name: str, rows: int = 8_000) -> Population:
     """A named table, encoded, in 16 principal components, as a mixture of 20 components."""
-    real = encoded(name, rows)
-    return fitted(f"{real.name}, 16 components", real.values, 20, 16)
-
-
-def have_tables() -> bool:
-    """Whether `SCOREWISE_DATA_HOME` names a folder of tables."""
-    home = os.environ.get("SCOREWISE_DATA_HOME", "")
-    return bool(home) and Path(home).is_dir()
+    return fitted(f"{name.replace('_', ' ')}, 16 components", encoded(name, rows), 20, 16)
 
 
 def all_populations(*, quick: bool) -> list[Population]:
@@ -173,6 +153,6 @@ def all_populations(*, quick: bool) -> list[Population]:
     if quick:
         return [mixture(2), moons()]
     found = [mixture(2), mixture(10), moons(), digits()]
-    if have_tables():
+    if on_disk("credit_default_train", "adult"):
         found += [table("credit_default_train"), table("adult")]
     return found

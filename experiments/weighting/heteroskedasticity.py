@@ -14,9 +14,10 @@ than 20 rows are left out.
 from typing import Any
 
 import torch
+from experiments.data import on_disk
 from experiments.result import rounded, run
 from experiments.weighting.look import legend_below, line, panels
-from experiments.weighting.population import Population, credit, digits, gaussians, has_credit, moons
+from experiments.weighting.population import Population, credit, digits, gaussians, moons
 from experiments.weighting.quadrature import NOISES, conditional, time_of
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -74,7 +75,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     few = torch.logspace(-1, 1, 3 if quick else 9, dtype=torch.float64)
     queries, rows = (60, 100) if quick else (600, 1_000)
     populations = [control(), gaussians(2), *([] if quick else [gaussians(10), moons(), digits()])]
-    if not quick and has_credit():
+    if not quick and on_disk("credit_default_train"):
         populations.append(credit())
     names = [line_of_rows.name, *(p.name for p in populations)]
     figure, axes = panels(2, len(NOISES), height=1.8)

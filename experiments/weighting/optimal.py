@@ -16,9 +16,10 @@ the coordinates.
 from typing import Any
 
 import torch
+from experiments.data import on_disk
 from experiments.result import rounded, run
 from experiments.weighting.look import COLOURS, legend_below, line, panels
-from experiments.weighting.population import Population, credit, digits, gaussians, has_credit, moons
+from experiments.weighting.population import Population, credit, digits, gaussians, moons
 from experiments.weighting.quadrature import NOISES, Conditional, conditional
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -83,7 +84,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     few = torch.logspace(-1, 1, 3 if quick else 11, dtype=torch.float64)
     population = gaussians(1)
     populations = [gaussians(2), moons()] if quick else [gaussians(2), gaussians(10), moons(), digits()]
-    if not quick and has_credit():
+    if not quick and on_disk("credit_default_train"):
         populations[2] = credit()
     figure, axes = panels(4, 4, height=1.6)
     found: dict[str, Any] = {"seeds": [0], "gamma": GAMMA, "levels": rounded(levels), "1-d mixture": {}}

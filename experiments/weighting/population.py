@@ -4,19 +4,16 @@ Mixtures of Gaussians are known in closed form. Data sets become populations by 
 a clean row is a row of the data, drawn with equal chances, plus `tau eps`. Two moons are that by definition.
 """
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from experiments.data import encoded
 from torch import Tensor
 
 from scorewise.covariance import Dense, Diagonal
 from scorewise.empirical import exact
 from scorewise.posterior import Denoiser, Mixture, Posterior, mixture
-
-HOME = "SCOREWISE_DATA_HOME"
 
 
 class Population(NamedTuple):
@@ -101,17 +98,4 @@ def digits() -> Population:
 
 def credit() -> Population:
     """4,000 encoded rows of Credit Default: normal scores and one-hot categories."""
-    from scorewise.datasets import DATASETS, load
-    from scorewise.tabular.codec import Codec
-    from scorewise.tabular.schema import Schema
-    from scorewise.tabular.table import to_arrow
-
-    data = to_arrow(load("credit_default_train")).slice(0, 4_000)
-    encoded = Codec.fit(data, Schema.infer(data, DATASETS["credit_default_train"].target)).encode(data)
-    return smoothed("Credit Default", torch.from_numpy(encoded), 0.1, Diagonal)
-
-
-def has_credit() -> bool:
-    """Whether `SCOREWISE_DATA_HOME` names a folder that has the table."""
-    home = os.environ.get(HOME, "")
-    return bool(home) and (Path(home) / "credit_default_train.parquet").is_file()
+    return smoothed("Credit Default", encoded("credit_default_train", 4_000), 0.1, Diagonal)

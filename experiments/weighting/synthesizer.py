@@ -11,14 +11,14 @@ training rows. The first 9,000 training rows, 400 steps; seeds are compared in p
 takes a thousand rows and a few steps.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from experiments.result import DATA, rounded, run
+from experiments.data import on_disk
+from experiments.result import rounded, run
 from experiments.weighting.look import COLOURS, panels
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -29,6 +29,7 @@ from scorewise.covariance import Diagonal, Spectral
 from scorewise.network import Layout, Moments, TableDenoiser, Weight
 from scorewise.noise import Gaussian
 from scorewise.tabular import synthesizer as module
+from scorewise.tabular.codec import Compact
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.synthesizer import HIGHEST, LOWEST, Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -76,7 +77,7 @@ def measured(fitted: Synthesizer, table: Any) -> Weight:
     with torch.no_grad():
         for level in levels.tolist():
             chosen = torch.randint(table.num_rows, (2_000,), generator=generator)
-            x = codec.expand(module.Compact(*(part[chosen] for part in rows)), generator)
+            x = codec.expand(Compact(*(part[chosen] for part in rows)), generator)
             draw = Gaussian().draw(x, torch.full((len(x),), level), generator)
             residual = (x - network(draw.x_t, draw.t).mean)[:, :n] @ network.basis
             logs.append(residual.square().mean(0).log())
@@ -103,8 +104,8 @@ WEIGHTS: dict[str, Weight] = {
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Fit, sample and score with each weight and seed."""
     rows, steps, seeds = (1_000, 30, (0,)) if quick else (9_000, 400, (0, 1, 2))
-    if DATA not in os.environ:
-        raise SystemExit(f"Credit Default must be on disk, however: {DATA} is not set. Set it to the folder.")
+    if not on_disk("credit_default_train", "credit_default_test"):
+        raise SystemExit(f"Credit Default must be on disk, however: it is not. Set {datasets.HOME} to its folder.")
     train, test = (to_arrow(datasets.load(f"credit_default_{part}")) for part in ("train", "test"))
     train = train.slice(0, rows)
     module.training_steps = lambda rows, columns: steps  # equal steps, far fewer than the default

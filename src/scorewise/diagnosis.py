@@ -1,6 +1,6 @@
 """Diagnosis of a training run: what one batch says of noise and signal, at any step, without callbacks.
 
-losses = Rowwise(network, lambda call, draw: loss(call(draw.x_t, draw.t), draw.x).total, example)
+losses = Rowwise(network, lambda call, draw: loss(call(draw.x_t, draw.t), draw.x).objective, example)
 for step, found in diagnosed(train(...), lambda step: diagnose(losses, *fresh(step), probes=2), every=100):
     ...
 """

@@ -18,9 +18,10 @@ class Rowwise(Generic[Batch]):
     """A function of parameters and of a batch with one value for each row: losses, or whitened residuals.
 
     `function(call, batch)` calls the module through `call` and returns a tensor of shape (B, *E), for example
-    `lambda call, draw: loss(call(draw.x_t, draw.t), draw.x).total`. A batch is a tensor, or tensors in tuples,
-    named tuples or dictionaries, all with B rows. Parameters are those that require a gradient, as they are at the
-    time of a call; a direction is one vector of all P of them, in the order of `module.named_parameters()`.
+    `lambda call, draw: loss(call(draw.x_t, draw.t), draw.x).objective`. A batch is a tensor, or tensors in tuples,
+    named tuples (such as a `Draw` that was given its `row`) or dictionaries, all with B rows. Parameters are those that
+    require a gradient, as they are at the time of a call; a direction is one vector of all P of them, in the order of
+    `module.named_parameters()`.
 
     Neither parameters, buffers, mode nor `.grad` of the module change; buffers that a forward pass updates are copies.
     A gradient is stopped by `detach`, which both modes of differentiation honour; `torch.no_grad` stops one alone.

@@ -242,12 +242,10 @@ def train(
             posterior = state.network(draw.x_t, draw.t)
         losses = loss(posterior, x)
         w = weight.to(device)
-        numbers, categories = (losses.numbers * w).mean(), (losses.categories * w).mean()
         for p in state.parameters:
             p.grad = None
         objective = (losses.objective * w).mean()
         objective.backward()  # type: ignore[no-untyped-call]
-        numbers, categories = numbers.detach(), categories.detach()
         norm = nn.utils.clip_grad_norm_(state.parameters, 5.0)
         total = float(objective.detach())
         if not math.isfinite(total) or not math.isfinite(float(norm)):
@@ -257,4 +255,5 @@ def train(
             )
         state.advance(done)
         state.density.observe(sigma_t, losses.square.detach().cpu())
+        numbers, categories = ((part.detach() * w).mean() for part in (losses.numbers, losses.categories))
         yield Step(state.step, total, float(numbers), float(categories))
