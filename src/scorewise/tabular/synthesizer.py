@@ -107,7 +107,7 @@ def prefers_bf16(device: torch.device) -> bool:
     They are on GPUs that support them, on CPUs with AMX, and on AMD's CPUs with AVX-512-BF16.
 
     NOTE: AVX-512-BF16 on Intel's CPUs without AMX does not qualify: its products were slower than those of float32
-    where it was tried. On AMD's they took half the time.
+    where it was tried; on AMD's they were faster.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
