@@ -266,6 +266,18 @@ def test_held_out_takes_the_least_mean_and_pairs_its_error() -> None:
     assert bool(stop.bias.isnan().all())
 
 
+def test_held_out_takes_the_last_step_that_cannot_be_told_from_the_least() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(4, 400, generator=generator, dtype=torch.float64)
+    noise = 0.1 * (noise - noise.mean(1, keepdim=True))
+    squares = noise + torch.tensor([0.5, 0.0, 0.005, 0.05], dtype=torch.float64)[:, None]  # errors are about 0.007
+    steps = torch.tensor([5, 10, 20, 30])
+    assert held_out(steps, squares).step == 10
+    assert held_out(steps, squares, errors=2).step == 20
+    assert held_out(steps, squares, errors=20).step == 30
+    assert "within 2 standard errors" in held_out(steps, squares, errors=2).reason
+
+
 def test_geometric_steps_are_increasing_whole_numbers() -> None:
     steps = geometric_steps(1000, 30)
     assert steps[0] == 0

@@ -9,7 +9,7 @@ import pytest
 
 from scorewise import terminal
 from scorewise.tabular.synthesizer import Progress
-from scorewise.terminal import follow
+from scorewise.terminal import follow, tell
 
 
 def three_steps() -> Generator[Progress, None, str]:
@@ -37,6 +37,15 @@ def test_without_a_terminal_progress_is_plain_lines(
 def test_lines_do_not_come_more_often_than_every_ten_seconds(capfd: pytest.CaptureFixture[str]) -> None:
     assert follow(three_steps(), "Fitting", quiet=False) == "result"
     assert [line.split(" of ")[0] for line in capfd.readouterr().err.splitlines()] == ["Fitting: 1,000"]
+
+
+def test_the_end_of_a_training_is_told_with_its_curve(capfd: pytest.CaptureFixture[str]) -> None:
+    tell("It ended.", [2.0, 1.0, 1.1, 1.5])
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == "Trained. It ended."
+    assert second == "Loss on new rows, in nats per column: 2.000 █▁▅▇ 1.500"
+    tell("It ended.", [])
+    assert capfd.readouterr().err == "Trained. It ended.\n"
 
 
 def test_quiet_is_quiet(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 
 from scorewise.suite import SuiteError, choose, find_clone, invocation, list_scripts
-from scorewise.terminal import follow, say, show
+from scorewise.terminal import follow, say, show, tell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -271,7 +271,15 @@ def demo(
     write_table(synthetic, out / "synthetic.csv")
     if not quiet:
         say("Evaluating ...")
-    result = measure(train, synthetic, test=test, target=target, seed=seed, trace=synthesizer.trace_)
+    result = measure(
+        train,
+        synthetic,
+        test=test,
+        target=target,
+        seed=seed,
+        trace=synthesizer.trace_,
+        stopped=synthesizer.stopped_,
+    )
     result = replace(result, about={"table": name, **result.about})
     result.to_html(out / "report.html")
     if not quiet:
@@ -322,6 +330,8 @@ def _fit(table: "pa.Table", out: Path, quiet: bool, **settings: Any) -> "Synthes
     except DivergedError as error:
         say(f"scorewise: {error}")
         raise typer.Exit(1) from error
+    if not quiet:
+        tell(synthesizer.stopped_, synthesizer.trace_["new rows"])
     return synthesizer
 
 

@@ -1,8 +1,9 @@
 """What a command shows. Progress goes to the standard error, what came of it to the standard output."""
 
+import math
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LINE_SECONDS = 10.0  # where there is no terminal, one line of progress every so many seconds
+_BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {"good": "green", "fair": "yellow", "poor": "red"}
 
 
@@ -57,6 +59,25 @@ def follow(steps: "Generator[Progress, None, T]", title: str, quiet: bool) -> T:
             bars.update(task, completed=progress.done, total=progress.total, state=_state(progress))
 
         return _exhaust(steps, show_bar)
+
+
+def tell(stopped: str, risks: Sequence[float]) -> None:
+    """Say on the standard error why a training ended, with the curve of the loss on rows held out, if any were.
+
+    Args:
+        stopped: why, in sentences
+        risks: loss on held-out rows at every check, in nats per column
+    """
+    say(f"Trained. {stopped}")
+    if len(risks) > 1:
+        say(f"Loss on new rows, in nats per column: {risks[0]:.3f} {_bars(risks)} {risks[-1]:.3f}")
+
+
+def _bars(values: Sequence[float]) -> str:
+    """A curve in one line of text, a bar a value, on a logarithmic scale over the least one."""
+    least, span = min(values), max(values) - min(values)
+    heights = [math.log1p(99 * (value - least) / (span or 1.0)) / math.log(100) for value in values]
+    return "".join(_BARS[round(height * (len(_BARS) - 1))] for height in heights)
 
 
 def show(report: "Report") -> None:

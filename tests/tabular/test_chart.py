@@ -220,6 +220,16 @@ def test_curve_runs_through_its_points(report: Callable[..., Report], page_of: C
     assert line == "M0.0 0.0L500.0 200.0L1000.0 400.0"
 
 
+def test_the_loss_on_new_rows_has_a_curve_of_its_own(
+    report: Callable[..., Report], page_of: Callable[[Report], Any]
+) -> None:
+    trace = {"step": [0.0, 10.0], "loss": [2.0, 0.0], "check": [5.0, 10.0], "new rows": [1.0, 0.5]}
+    page = page_of(report(trace=trace))
+    assert page.all("path", class_="new")[0]["d"] == "M500.0 200.0L1000.0 300.0"
+    assert "on rows held out" in page.text
+    assert "on rows held out" not in page_of(report()).text
+
+
 def test_curve_is_logarithmic_over_two_decades(report: Callable[..., Report], page_of: Callable[[Report], Any]) -> None:
     trace = {"step": [10.0, 100.0, 1000.0], "loss": [2.0, 1.0, 0.0]}
     page = page_of(report(trace=trace))

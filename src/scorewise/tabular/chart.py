@@ -350,15 +350,24 @@ class Curve(NamedTuple):
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     logarithmic: bool
+    held: bool  # whether the loss on held-out rows is among them
     seconds: str | None
     steps: str
 
 
 _CURVE_WIDTH, _CURVE_HEIGHT = 1000.0, 400.0
+_CURVES = {
+    "loss": ("step", "loss"),
+    "new": ("check", "new rows"),
+    "numbers": ("step", "numbers"),
+    "categories": ("step", "categories"),
+}
 
 
 def curve(report: Report) -> Curve | None:
-    """Draw the losses over the steps of training; over two decades of steps or more, on a logarithmic scale.
+    """Draw the losses over the steps of training, that on held-out rows among them.
+
+    Over two decades of steps or more the scale is logarithmic.
 
     Args:
         report: what was measured.
@@ -367,10 +376,10 @@ def curve(report: Report) -> Curve | None:
         The curves; None where no loss has two points.
     """
     trace = report.trace or {}
-    steps = trace.get("step", [])
     drawn = {}
-    for key in ("loss", "numbers", "categories"):
-        points = [(x, y) for x, y in zip(steps, trace.get(key, []), strict=False) if math.isfinite(x + y)]
+    for key, (at, values) in _CURVES.items():
+        pairs = zip(trace.get(at, []), trace.get(values, []), strict=False)
+        points = [(x, y) for x, y in pairs if math.isfinite(x + y)]
         if len(points) >= 2:
             drawn[key] = points
     if not drawn:
@@ -405,6 +414,7 @@ def curve(report: Report) -> Curve | None:
         tuple((100 * across(x), count(x)) for x in x_values),
         tuple((100 * down(y), f"{y:.4g}") for y in y_ticks),
         logarithmic,
+        "new" in drawn,
         _duration(seconds[-1]) if seconds else None,
         count(max(xs)),
     )

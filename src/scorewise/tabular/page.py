@@ -160,7 +160,7 @@ def render(report: Report) -> str:
         why_no_gauge=why_not(report, "closer_to_train"),
         curve=chart.curve(report),
         stopped=report.about.get("stopped"),
-        about=[(key, value) for key, value in report.about.items() if key != "table"],
+        about=[(key, value) for key, value in report.about.items() if key not in {"table", "stopped"}],
         computed=[(metric.title, _COMPUTED[metric.key]) for metric in _metrics(report)],
     )
     return page.rstrip() + "\n"

@@ -52,7 +52,7 @@ class Report:
         pair_names: The columns of the pairs, in the order of the table.
         pair_errors: The error of each pair, symmetric; None where a pair is not measured.
         pair_floors: The same between two halves of the real table.
-        trace: The training curve of the model: "step", "loss", "numbers", "categories", "seconds".
+        trace: The training curves of the model, lists under the names of `Training.trace`.
         about: Free facts: versions, seed, seconds.
     """
 
@@ -164,6 +164,7 @@ def evaluate(
     schema: Schema | None = None,
     seed: int = 0,
     trace: Mapping[str, list[float]] | None = None,
+    stopped: str | None = None,
     threads: int = 1,
 ) -> Report:
     """Hold a synthetic table against the real one.
@@ -180,7 +181,8 @@ def evaluate(
         target: the column that utility predicts; the target of `schema` by default.
         schema: what the columns are; found in `real` by default.
         seed: the seed of all that is drawn: halves, folds, groups, subsamples.
-        trace: the training curve of the model, carried into the report.
+        trace: the training curves of the model, carried into the report.
+        stopped: why its training ended where it did, likewise.
         threads: the number of threads of the gradient boosting; more than one slows it
             down on busy cores. It changes no score.
 
@@ -211,7 +213,7 @@ def evaluate(
         pair_errors=_matrix(trends[0], order),
         pair_floors=_matrix(trends[1], order),
         trace=None if trace is None else {key: [float(x) for x in line] for key, line in trace.items()},
-        about=_about(tables, seed, time.perf_counter() - start),
+        about=_about(tables, seed, time.perf_counter() - start) | ({} if stopped is None else {"stopped": stopped}),
     )
 
 

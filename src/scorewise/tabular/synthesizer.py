@@ -1,6 +1,5 @@
 """Synthesizer: fit a table, sample synthetic rows, save and load the model."""
 
-import functools
 import hashlib
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from sklearn.base import BaseEstimator
-from torch import Tensor
 
 from scorewise.allocation import LevelDensity, log_levels
 from scorewise.network import Group, Layout, Moments, TableDenoiser
@@ -23,14 +21,12 @@ from scorewise.tabular.codec import Chosen, Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
-from scorewise.train import State, train
+from scorewise.tabular.training import HIGHEST, LOWEST, Training, training_steps
+from scorewise.train import State, Step
 
-LOWEST, HIGHEST = 0.002, 80.0
 WIDTH, DEPTH = 256, 3
-BATCH_ROWS = 1_024
 CHUNK_ROWS = 1_024
 SAMPLER_STEPS = 30
-TRACE_POINTS = 200
 CHECKPOINT_SECONDS = 60.0
 CALIBRATION_ROWS = 30_000
 
@@ -53,25 +49,6 @@ class Progress(NamedTuple):
     rate: float
     loss: float | None
     message: str
-
-
-def training_steps(rows: int, columns: int) -> int:
-    """Length of the training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
-
-    `130 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
-    steps: long and wide tables are passed over less often. The steps after which a network starts to memorise its rows
-    grow in proportion to their number, so short tables are not passed over more often. It will be replaced by a derived
-    stopping rule.
-
-    Args:
-        rows: rows of the table.
-        columns: learnable columns.
-
-    Returns:
-        Number of steps.
-    """
-    passes = 130 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
-    return int(np.clip(passes * rows / min(BATCH_ROWS, max(rows, 1)), 200, 15_000))
 
 
 def choose_device(device: str) -> torch.device:
@@ -127,8 +104,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         seed: seed of the fit; same seed, same machine, same model.
         target: the column that is to be predicted, if any; it is never taken for an identifier.
         schema: what the table is, or an edited `Schema.to_json()`; inferred if None.
-        time_limit: longest time of training in minutes; None for as long as `training_steps` says. With a limit the
-            result depends on the speed of the machine.
+        time_limit: longest time of training in minutes; None for as long as the rows that are held out and
+            `training_steps` say. With a limit the result depends on the speed of the machine.
         device: "auto", "cpu", "cuda", "mps", ...
         clip: whether sampled numbers stay in the range of the table.
         protect_extremes: whether extreme values that fewer than five rows reach are hidden.
@@ -140,7 +117,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         codec_: the codec.
         network_: the trained denoiser.
         calibration_: the map that makes the margins of its normal scores standard normal.
-        trace_: training curve, lists under "step", "loss", "numbers", "categories" (nats per column), "seconds".
+        trace_: training curves, lists; see `Training.trace`.
+        stopped_: why the training ended where it did, in sentences.
 
     Examples:
         >>> import pandas as pd
@@ -156,6 +134,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     network_: TableDenoiser
     calibration_: Calibration
     trace_: dict[str, list[float]]
+    stopped_: str
     kind_: FrameKind
 
     def __init__(
@@ -225,66 +204,34 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
         rows = codec.compact(table)
         network = self._denoiser(codec.layout, codec.moments(rows)).to(device)
-        bf16 = prefers_bf16(device)
-        state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices(), bf16=bf16)
-        trace: dict[str, list[float]] = {key: [] for key in ("step", "loss", "numbers", "categories", "seconds")}
-        columns = len(schema.numbers) + len(schema.categories)
-        total = training_steps(table.num_rows, columns)
-        fingerprint = self._fingerprint(rows, total)
-        spent = self._resume(state, trace, fingerprint)
-        start = time.monotonic() - spent
-        resident = Compact(*(part.to(device) for part in rows))
-        size = min(BATCH_ROWS, table.num_rows)
-        per_pass = table.num_rows // size
-
-        @functools.lru_cache(maxsize=1)
-        def order(turn: int) -> Tensor:
-            """Rows in the order of one pass over the table."""
-            return torch.from_numpy(np.random.default_rng([self.seed, turn]).permutation(table.num_rows))
-
-        def batch(step: int, generator: torch.Generator) -> Tensor:
-            turn, place = divmod(step, per_pass)
-            chosen = order(turn)[place * size : (place + 1) * size].to(device)
-            return codec.expand(Compact(*(part[chosen] for part in resident)), generator)
-
-        def done(step: int) -> float:
-            share = step / total
-            if self.time_limit is None:
-                return share
-            return max(share, (time.monotonic() - start) / (60 * self.time_limit))
-
-        first, since, saved = state.step, time.monotonic(), time.monotonic()
-        mean, rate = np.zeros(3), 0.0
-        interval = max(1, total // TRACE_POINTS)
+        training = self._training(network, codec, Compact(*(part.to(device) for part in rows)))
+        fingerprint = self._fingerprint(rows, training.steps)
+        self._resume(training, fingerprint)
+        first, since, saved = training.state.step, time.monotonic(), time.monotonic()
+        rate, step = 0.0, Step(first, 0.0, 0.0, 0.0)
         finished = False
         try:
-            for step in train(state, batch, size, done, self.seed, bf16):
-                losses = np.array([step.loss, step.numbers, step.categories]) / columns
-                mean += (losses - mean) / min(step.step - first, 50)
+            for step in training.run():
                 now = time.monotonic()
-                if step.step % interval == 0:
-                    for key, value in zip(trace, (step.step, *mean.tolist(), now - start), strict=True):
-                        trace[key].append(value)
                 if self.checkpoint is not None and now - saved > CHECKPOINT_SECONDS:
-                    self._save_checkpoint(state, trace, fingerprint, now - start)
+                    self._save_checkpoint(training, fingerprint)
                     saved = now
                 rate = (step.step - first) / max(now - since, 1e-9)
-                share = done(step.step)
-                expected = total if self.time_limit is None else min(total, int(step.step / max(share, 1e-9)))
-                yield Progress(step.step, max(expected, step.step), "steps", rate, float(mean[0]), "")
+                expected = min(training.steps, int(step.step / max(training.share(step.step), 1e-9)))
+                yield Progress(step.step, max(expected, step.step), "steps", rate, step.loss, "")
             finished = True
         finally:
-            if not finished and self.checkpoint is not None and state.step > 0:
-                self._save_checkpoint(state, trace, fingerprint, time.monotonic() - start)
-        state.finish()
+            if not finished and self.checkpoint is not None and training.state.step > 0:
+                self._save_checkpoint(training, fingerprint)
         network.eval()
         drawn: list[Chosen] = []
         for made, chosen in _sample_rows(network, codec, min(table.num_rows, CALIBRATION_ROWS), -1 - self.seed):
             drawn.append(chosen)
-            yield Progress(state.step, state.step, "steps", rate, float(mean[0]), f"calibrating, {made:,} rows")
+            yield Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows")
         made_rows = _joined(drawn)
         self.calibration_ = Calibration.fit(made_rows.scores, codec.present(made_rows))
-        self.schema_, self.codec_, self.trace_ = schema, codec, trace
+        self.schema_, self.codec_ = schema, codec
+        self.trace_, self.stopped_ = training.trace, training.reason()
         self.network_ = network
         self.kind_ = kind_of(frame)
         if self.checkpoint is not None:
@@ -370,6 +317,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "network": {"width": self.network_.inlet.out_features, "depth": len(self.network_.blocks)},
             "codec": self.codec_.to_json(),
             "trace": self.trace_,
+            "stopped": self.stopped_,
         }
         tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
         tensors |= {f"codec.{name}": tensor for name, tensor in self.codec_.arrays().items()}
@@ -413,7 +361,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if calibration.quantiles.shape != Calibration.identity(n).quantiles.shape:
                 raise ValueError(f"the calibration has shape {calibration.quantiles.shape}")
             synthesizer = cls(**facts["settings"], device=device)
-            synthesizer.trace_, synthesizer.kind_ = facts["trace"], facts["frame"]
+            synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]
+            synthesizer.kind_ = facts["frame"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(
                 f"{path} must be a whole model, however: {type(error).__name__}: {error}. Fit the model again."
@@ -424,6 +373,13 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
     def _denoiser(self, layout: Layout, moments: Moments) -> TableDenoiser:
         return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(self.seed))
+
+    def _training(self, network: TableDenoiser, codec: Codec, rows: Compact) -> Training:
+        columns = len(codec.schema.numbers) + len(codec.schema.categories)
+        bf16 = prefers_bf16(rows.low.device)
+        state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices(), bf16=bf16)
+        steps = training_steps(len(rows.low), columns)
+        return Training(state, codec, rows, steps, columns, self.seed, self.time_limit, bf16=bf16)
 
     def _settings(self) -> dict[str, Any]:
         schema = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema
@@ -442,22 +398,25 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             digest.update(part.numpy().tobytes())
         return digest.hexdigest()
 
-    def _resume(self, state: State, trace: dict[str, list[float]], fingerprint: str) -> float:
+    def _resume(self, training: Training, fingerprint: str) -> None:
         if self.checkpoint is None or not Path(self.checkpoint).exists():
-            return 0.0
+            return
         facts, tensors = store.read(self.checkpoint)
         if facts.get("kind") != "checkpoint" or facts.get("fingerprint") != fingerprint:
             raise ModelError(
                 f"The checkpoint {self.checkpoint} must be of this table and parameters, however: it is of others. "
                 "Remove it, or name another."
             )
-        state.restore(tensors)
-        trace.update(facts["trace"])
-        return float(facts["seconds"])
+        training.restore(tensors, facts["trace"], float(facts["seconds"]))
 
-    def _save_checkpoint(self, state: State, trace: Mapping[str, Any], fingerprint: str, seconds: float) -> None:
-        facts = {"kind": "checkpoint", "fingerprint": fingerprint, "trace": dict(trace), "seconds": seconds}
-        store.write(str(self.checkpoint), facts, state.tensors())
+    def _save_checkpoint(self, training: Training, fingerprint: str) -> None:
+        facts = {
+            "kind": "checkpoint",
+            "fingerprint": fingerprint,
+            "trace": training.trace,
+            "seconds": training.seconds,
+        }
+        store.write(str(self.checkpoint), facts, training.tensors())
 
 
 def _joined(chunks: Sequence[Chosen]) -> Chosen:

@@ -1,0 +1,216 @@
+"""Training on a table: batches of its rows, rows held out, the curves to show, and when it is over."""
+
+import functools
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from scorewise.allocation import LevelDensity, as_it_is
+from scorewise.holdout import Holdout
+from scorewise.tabular.codec import Codec, Compact
+from scorewise.train import WARM_UP, State, Step, loss, train
+
+LOWEST, HIGHEST = 0.002, 80.0
+BATCH_ROWS = 1_024
+TRACE_POINTS = 200
+CHECKS = 20
+HELD_SHARE, MOST_HELD, FEWEST_HELD = 0.05, 1_000, 10
+HELD_STREAM = 2**31
+CURVES = ("step", "loss", "numbers", "categories", "seconds")
+CHECKED = ("check", "new rows", "new rows se")
+
+
+def training_steps(rows: int, columns: int) -> int:
+    """Longest training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
+
+    `130 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
+    steps: long and wide tables are passed over less often. The steps after which a network starts to memorise its rows
+    grow in proportion to their number, so short tables are not passed over more often. The learning rate falls to 0
+    over this length; held-out rows may end the training before.
+
+    Args:
+        rows: rows of the table.
+        columns: learnable columns.
+
+    Returns:
+        Number of steps.
+    """
+    passes = 130 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
+    return int(np.clip(passes * rows / min(BATCH_ROWS, max(rows, 1)), 200, 15_000))
+
+
+class Training:
+    """A training of a denoiser on the rows of a table, to its end or until it ceases to help new rows.
+
+    A twentieth of the rows, `MOST_HELD` at most, is held out, and noised once. Their loss is measured `CHECKS` times,
+    after the warm-up, in which a network that knows the margins from its start may get worse; when it has risen beyond
+    doubt training is over, and the parameters are those of the last check before it had.
+
+    Args:
+        state: network, density of levels and optimisers.
+        codec: of the table.
+        rows: all encoded rows, on the network's device.
+        steps: longest training.
+        columns: learnable columns; losses are shown per column.
+        seed: seed of batches and noise, and of which rows are held out.
+        minutes: longest time; None for no limit.
+        hold: whether rows are held out, if there are enough of them.
+        bf16: whether the network runs in bfloat16.
+
+    Attributes:
+        trace: curves of the training, in nats per column: lists of equal length under "step", "loss", "numbers",
+            "categories" and "seconds"; and under "check", "new rows" and "new rows se", the loss on the held-out rows
+            and the standard error of its difference to the least.
+        holdout: the held-out rows; None where there are none.
+        seconds: how long it took so far.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        codec: Codec,
+        rows: Compact,
+        steps: int,
+        columns: int,
+        seed: int,
+        minutes: float | None = None,
+        hold: bool = True,
+        bf16: bool = False,
+    ) -> None:
+        self.state, self.codec = state, codec
+        self.steps, self.columns, self.seed, self.minutes, self.bf16 = steps, columns, seed, minutes, bf16
+        self.trace: dict[str, list[float]] = {name: [] for name in (*CURVES, *CHECKED)}
+        self.seconds = 0.0
+        self._kept: list[Tensor] = []
+        shuffled = torch.from_numpy(np.random.default_rng([seed, HELD_STREAM]).permutation(len(rows.low)))
+        held = min(MOST_HELD, int(HELD_SHARE * len(shuffled))) if hold else 0
+        held = held if held >= FEWEST_HELD else 0
+        self.rows = _take(rows, shuffled[held:].sort().values)
+        self.size = min(BATCH_ROWS, len(self.rows.low))
+        self.holdout = self._hold_out(_take(rows, shuffled[:held])) if held else None
+
+    def _hold_out(self, rows: Compact) -> Holdout:
+        generator = torch.Generator().manual_seed(self.seed)
+        copies = max(1, self.size // len(rows.low))
+        x = self.codec.expand(_take(rows, torch.arange(len(rows.low)).repeat(copies)), generator)
+        levels = LevelDensity(LOWEST, HIGHEST, rule=as_it_is).draw(len(x), generator)[0]
+        levels = levels[torch.randperm(len(x), generator=generator)].to(x.device)
+        on_device = torch.Generator(x.device).manual_seed(self.seed)
+        return Holdout(x, levels, copies, self._losses, generator=on_device)
+
+    def _losses(self, network: nn.Module, x: Tensor, x_t: Tensor, sigma_t: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+            posterior = network(x_t, sigma_t)
+        return loss(posterior, x).objective / self.columns
+
+    def share(self, step: int) -> float:
+        """Share of the training that is done after a number of steps, by steps or by time; the rate falls with it."""
+        timed = 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
+        return max(step / self.steps, timed)
+
+    def run(self) -> Iterator[Step]:
+        """Train to the end, one step an item; the network is then what `ended` says.
+
+        Yields:
+            What happened in each step; its losses are running means, in nats per column.
+
+        Raises:
+            DivergedError: if the loss is not finite.
+        """
+        state, per_pass = self.state, len(self.rows.low) // self.size
+        began, first, interval = time.monotonic() - self.seconds, self.state.step, max(1, self.steps // TRACE_POINTS)
+
+        @functools.lru_cache(maxsize=1)
+        def order(turn: int) -> Tensor:
+            """Rows in the order of one pass over the table."""
+            return torch.from_numpy(np.random.default_rng([self.seed, turn]).permutation(len(self.rows.low)))
+
+        def batch(step: int, generator: torch.Generator) -> Tensor:
+            turn, place = divmod(step, per_pass)
+            chosen = order(turn)[place * self.size : (place + 1) * self.size]
+            return self.codec.expand(_take(self.rows, chosen), generator)
+
+        mean = np.zeros(3)
+        for step in train(state, batch, self.size, self.share, self.seed, self.bf16):
+            mean += (np.array(step[1:]) / self.columns - mean) / min(step.step - first, 50)
+            before, self.seconds = self.share(step.step - 1), time.monotonic() - began
+            if step.step % interval == 0:
+                for key, value in zip(CURVES, (step.step, *mean.tolist(), self.seconds), strict=True):
+                    self.trace[key].append(value)
+            due = int(CHECKS * min(self.share(step.step), 1)) > int(CHECKS * before) and step.step >= WARM_UP
+            over = due and self._check()
+            yield Step(step.step, *mean.tolist())
+            if over:
+                break
+        state.finish()
+        if self._kept and self.ended < state.step:
+            with torch.no_grad():
+                for p, kept in zip(state.parameters, self._kept, strict=True):
+                    p.copy_(kept)
+
+    def _check(self) -> bool:
+        """Measure the held-out rows, if there are any, and tell whether training is over."""
+        if self.holdout is None:
+            return False
+        if self.holdout.check(self.state.step, self.state.network, self.state.averaged):
+            self._kept = [p.clone() for p in self.state.averaged]
+        stop = self.holdout.stop()
+        for key, values in zip(CHECKED, (stop.steps, stop.risk, stop.se), strict=True):
+            self.trace[key] = [float(value) for value in values]
+        return self.holdout.done()
+
+    @property
+    def ended(self) -> int:
+        """Steps of training that the network has behind it once `run` is over."""
+        return self.state.step if self.holdout is None or not self.holdout.steps else self.holdout.stop().step
+
+    def reason(self) -> str:
+        """Say in sentences why the training ended where it did."""
+        done, limit = self.state.step, f"the longest training of a table of this size, {self.steps:,} steps"
+        if self.minutes is not None and done < self.steps:
+            limit = f"the time limit of {self.minutes:g} minutes, {done:,} steps"
+        if self.holdout is None:
+            return f"It ended at {limit}. No rows were held out to end it sooner."
+        rows = f"{self.holdout.rows:,} rows held out"
+        if not self.holdout.steps:
+            return f"It ended at {limit}. The loss of {rows} was not measured in so short a time."
+        stop = self.holdout.stop()
+        least = int(stop.steps[stop.risk.argmin()])
+        if self.ended < done:
+            return (
+                f"It ended after {done:,} steps, as the loss of {rows} had risen beyond doubt. The model is that of "
+                f"step {self.ended:,}, the last one whose loss could not be told from the least, at step {least:,}."
+            )
+        least_at = "was the least of all" if least == done else f"could not be told from the least, at step {least:,}"
+        return f"It ended at {limit}. The loss of {rows} {least_at}."
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that changes, by name, to be written to a file."""
+        kept = {f"kept.{i}": p for i, p in enumerate(self._kept)}
+        return self.state.tensors() | kept | ({} if self.holdout is None else self.holdout.tensors())
+
+    def restore(self, named: dict[str, Tensor], trace: dict[str, list[float]], seconds: float) -> None:
+        """Go on where another training of the same table was.
+
+        Args:
+            named: what its `tensors` returned.
+            trace: its curves.
+            seconds: how long it took.
+
+        Raises:
+            ValueError: if a tensor is missing or has another shape.
+        """
+        self.state.restore(named)
+        device = self.rows.low.device
+        self._kept = [named[f"kept.{i}"].to(device) for i in range(len(self.state.parameters)) if f"kept.{i}" in named]
+        if self.holdout is not None:
+            self.holdout.restore(named)
+        self.trace.update(trace)
+        self.seconds = seconds
+
+
+def _take(rows: Compact, chosen: Tensor) -> Compact:
+    return Compact(*(part[chosen.to(part.device)] for part in rows))

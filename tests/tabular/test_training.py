@@ -1,0 +1,139 @@
+"""Training on a table: which rows are held out, when it is over, and that it goes on where it was."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from scorewise.allocation import LevelDensity
+from scorewise.network import TableDenoiser
+from scorewise.tabular.codec import Codec
+from scorewise.tabular.table import to_arrow
+from scorewise.tabular.training import HIGHEST, LOWEST, MOST_HELD, Training, training_steps
+from scorewise.train import WARM_UP, State
+
+WIDTH = 32
+
+
+def _noise(rows: int) -> pd.DataFrame:
+    """Columns that have nothing to do with each other: what a network learns beside the margins is by heart."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(rng.normal(size=(rows, 4)), columns=list("abcd")).assign(k=rng.choice(list("xyz"), rows))
+
+
+def _training(rows: int, steps: int, minutes: float | None = None, hold: bool = True) -> Training:
+    table = to_arrow(_noise(rows))
+    codec = Codec.fit(table)
+    encoded = codec.compact(table)
+    network = TableDenoiser(codec.layout, codec.moments(encoded), WIDTH, 1, torch.Generator().manual_seed(0))
+    state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices())
+    return Training(state, codec, encoded, steps, 5, 0, minutes, hold)
+
+
+@pytest.fixture(scope="module", name="overfitted")
+def _overfitted() -> Training:
+    training = _training(200, 600)
+    for _ in training.run():
+        pass
+    return training
+
+
+def test_training_ends_when_the_loss_on_new_rows_has_risen(overfitted: Training) -> None:
+    risk, checks = overfitted.trace["new rows"], overfitted.trace["check"]
+    assert overfitted.state.step < 600
+    assert checks[-1] == overfitted.state.step > overfitted.ended
+    assert risk[checks.index(overfitted.ended)] <= min(risk) + 2 * overfitted.trace["new rows se"][-3] + 1e-9
+    assert min(risk[-2:]) > min(risk)
+    said = overfitted.reason()
+    assert "as the loss of 10 rows held out had risen beyond doubt" in said
+    assert f"is that of step {overfitted.ended:,}" in said
+
+
+def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> None:
+    assert overfitted.holdout is not None
+    at = overfitted.trace["check"].index(overfitted.ended)
+    kept = overfitted.holdout.measured[at]
+    overfitted.holdout.check(10_000, overfitted.state.network, overfitted.state.parameters)
+    assert torch.equal(overfitted.holdout.measured.pop(), kept)
+    overfitted.holdout.steps.pop()
+
+
+def test_held_out_rows_are_not_trained_on() -> None:
+    training, all_rows = _training(400, 10), _training(400, 10, hold=False)
+    assert training.holdout is not None
+    assert all_rows.holdout is None
+    assert training.holdout.rows == 20
+    kept = {tuple(row) for row in training.rows.low.tolist()}
+    assert len(kept) == len(training.rows.low) == 380
+    assert kept < {tuple(row) for row in all_rows.rows.low.tolist()}
+    held = torch.cat([x for x, *_ in training.holdout.pieces])[: training.holdout.rows, :4]
+    cells = [torch.special.ndtri(part.clamp(1e-7, 1 - 1e-7)) for part in (training.rows.low, training.rows.high)]
+    inside = ((held[:, None] >= cells[0] - 1e-4) & (held[:, None] <= cells[1] + 1e-4)).all(2)
+    assert not bool(inside.any())  # no held-out row lies in the cell of a training row
+
+
+def test_few_rows_are_all_trained_on() -> None:
+    training = _training(199, 3)
+    assert training.holdout is None
+    assert len(training.rows.low) == 199
+    for _ in training.run():
+        pass
+    assert training.trace["check"] == []
+    assert training.reason() == (
+        "It ended at the longest training of a table of this size, 3 steps. No rows were held out to end it sooner."
+    )
+
+
+def test_no_more_rows_are_held_out_than_are_needed() -> None:
+    training = _training(24_000, 1)
+    assert training.holdout is not None
+    assert training.holdout.rows == MOST_HELD < 0.05 * 24_000
+
+
+def test_a_full_length_is_told_with_the_least_loss() -> None:
+    training = _training(2_000, 120)
+    assert [step.step for step in training.run()] == list(range(1, 121))
+    assert training.trace["check"] == [102, 108, 114, 120]
+    assert training.ended == training.state.step == 120
+    said = training.reason()
+    assert "It ended at the longest training of a table of this size, 120 steps. The loss of 100 rows" in said
+    for p, averaged in zip(training.state.parameters, training.state.averaged, strict=True):
+        assert torch.equal(p, averaged)
+
+
+def test_nothing_is_judged_in_the_warm_up() -> None:
+    training = _training(400, WARM_UP - 1)
+    for _ in training.run():
+        pass
+    assert training.trace["check"] == []
+    assert "was not measured" in training.reason()
+
+
+def test_a_time_limit_is_told() -> None:
+    training = _training(400, 10**6, minutes=0.001)
+    for _ in training.run():
+        pass
+    assert f"It ended at the time limit of 0.001 minutes, {training.state.step:,} steps." in training.reason()
+
+
+def test_a_training_goes_on_where_it_was(overfitted: Training) -> None:
+    part, resumed = _training(200, 600), _training(200, 600)
+    stop = int(overfitted.trace["check"][-2]) + 3  # one check before the end, with a copy kept
+    for step in part.run():
+        if step.step == stop:
+            break
+    saved = {name: tensor.clone() for name, tensor in part.tensors().items()}
+    resumed.restore(saved, {key: list(values) for key, values in part.trace.items()}, part.seconds)
+    for _ in resumed.run():
+        pass
+    assert resumed.reason() == overfitted.reason()
+    for key in ("check", "new rows", "step"):
+        assert resumed.trace[key] == overfitted.trace[key]
+    for one, other in zip(resumed.state.parameters, overfitted.state.parameters, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_training_is_longer_for_longer_tables_within_bounds() -> None:
+    lengths = [training_steps(rows, 20) for rows in (100, 10_000, 30_000, 10**7)]
+    assert lengths == sorted(lengths)
+    assert lengths[0] > 0
