@@ -31,8 +31,9 @@ from scorewise.noise import Gaussian
 from scorewise.tabular import synthesizer as module
 from scorewise.tabular.codec import Compact
 from scorewise.tabular.report import evaluate
-from scorewise.tabular.synthesizer import HIGHEST, LOWEST, Synthesizer
+from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
+from scorewise.tabular.training import HIGHEST, LOWEST
 from scorewise.weighting import gaussian_weight
 
 SHOWN = {

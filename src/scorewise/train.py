@@ -118,6 +118,7 @@ class State:
         hidden_rate: peak learning rate of Muon, in the scale of AdamW's.
         average: decay of the exponential moving average of the parameters per step.
         bf16: whether the updates of `hidden` are orthogonalised in bfloat16.
+        weight_decay: of AdamW.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class State:
         hidden_rate: float = 1e-2,
         average: float = 0.999,
         bf16: bool = False,
+        weight_decay: float = 0.01,
     ) -> None:
         self.network = network
         self.density = density
@@ -140,7 +142,7 @@ class State:
         others = [p for p in self.parameters if id(p) not in inner]
         fused = self.parameters[0].device.type in {"cpu", "cuda"}
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
+            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=fused)
         ]
         if hidden:
             self.optimizers.append(Muon(hidden, hidden_rate, dtype=torch.bfloat16 if bf16 else None))
