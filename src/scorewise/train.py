@@ -15,8 +15,6 @@ from scorewise.posterior import Posterior
 
 MARGIN_SHARE = 0.1
 """Weight of the bins' cross-entropy beside the quadratic loss."""
-WARM_UP = 100
-"""Steps over which the learning rate rises to its peak."""
 
 
 class Loss(NamedTuple):
@@ -154,7 +152,7 @@ class State:
         Args:
             share: part of the training that is done, between 0 and 1; sets the learning rate (warm-up, then cosine).
         """
-        factor = min(1.0, (self.step + 1) / WARM_UP) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        factor = min(1.0, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
         for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor

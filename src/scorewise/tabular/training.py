@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from scorewise.allocation import LevelDensity, as_it_is
 from scorewise.holdout import Holdout
 from scorewise.tabular.codec import Codec, Compact
-from scorewise.train import WARM_UP, State, Step, loss, train
+from scorewise.train import State, Step, loss, train
 
 LOWEST, HIGHEST = 0.002, 80.0
 BATCH_ROWS = 1_024
 TRACE_POINTS = 200
 CHECKS = 20
-HELD_SHARE, MOST_HELD, FEWEST_HELD = 0.05, 1_000, 10
+FIRST_CHECK = 20
+HELD_SHARE, MOST_HELD, ENOUGH_HELD, FEWEST_HELD = 0.05, 1_000, 50, 10
 HELD_STREAM = 2**31
 CURVES = ("step", "loss", "numbers", "categories", "seconds")
 CHECKED = ("check", "new rows", "new rows se")
@@ -42,12 +43,27 @@ def training_steps(rows: int, columns: int) -> int:
     return int(np.clip(passes * rows / min(BATCH_ROWS, max(rows, 1)), 200, 15_000))
 
 
+def held_rows(rows: int) -> int:
+    """Number of rows to hold out.
+
+    Args:
+        rows: rows of the table.
+
+    Returns:
+        A twentieth, `MOST_HELD` at most; a tenth where that is fewer than `ENOUGH_HELD`; 0 where it is fewer than
+        `FEWEST_HELD`.
+    """
+    held = min(MOST_HELD, max(int(HELD_SHARE * rows), min(int(2 * HELD_SHARE * rows), ENOUGH_HELD)))
+    return held if held >= FEWEST_HELD else 0
+
+
 class Training:
     """A training of a denoiser on the rows of a table, to its end or until it ceases to help new rows.
 
-    A twentieth of the rows, `MOST_HELD` at most, is held out, and noised once. Their loss is measured `CHECKS` times,
-    after the warm-up, in which a network that knows the margins from its start may get worse; when it has risen beyond
-    doubt training is over, and the parameters are those of the last check before it had.
+    A twentieth of the rows, `MOST_HELD` at most, is held out (a tenth where that gives fewer than `ENOUGH_HELD`), and
+    noised once. Their loss is measured `CHECKS` times, but for the first steps, in which a network that knows the
+    margins from its start may get worse; when it has risen beyond doubt training is over, and the parameters are those
+    of the last check before it had.
 
     Args:
         state: network, density of levels and optimisers.
@@ -86,8 +102,7 @@ class Training:
         self.seconds = 0.0
         self._kept: list[Tensor] = []
         shuffled = torch.from_numpy(np.random.default_rng([seed, HELD_STREAM]).permutation(len(rows.low)))
-        held = min(MOST_HELD, int(HELD_SHARE * len(shuffled))) if hold else 0
-        held = held if held >= FEWEST_HELD else 0
+        held = held_rows(len(shuffled)) if hold else 0
         self.rows = _take(rows, shuffled[held:].sort().values)
         self.size = min(BATCH_ROWS, len(self.rows.low))
         self.holdout = self._hold_out(_take(rows, shuffled[:held])) if held else None
@@ -140,7 +155,7 @@ class Training:
             if step.step % interval == 0:
                 for key, value in zip(CURVES, (step.step, *mean.tolist(), self.seconds), strict=True):
                     self.trace[key].append(value)
-            due = int(CHECKS * min(self.share(step.step), 1)) > int(CHECKS * before) and step.step >= WARM_UP
+            due = int(CHECKS * min(self.share(step.step), 1)) > int(CHECKS * before) and step.step >= FIRST_CHECK
             over = due and self._check()
             yield Step(step.step, *mean.tolist())
             if over:
