@@ -151,6 +151,42 @@ def networks(found: Found) -> str:
     )
 
 
+def real(found: Found) -> str:
+    """Where the held-out rows end the synthesizer's training, and what that costs on test rows."""
+    return table(
+        ["table, rows", "longest", "ended", "kept", "best", "above the best, %", "without a rule, %", "checking, %"],
+        [
+            [
+                f"{one['table']}, {one['rows']:,}",
+                f"{one['longest training']:,}",
+                f"{one['ended']:,}" if one["ended by the held-out rows"] else "–",
+                f"{one['kept']:,}",
+                f"{one['best']:,}",
+                f"{100 * one['excess at the rule']:.2f}",
+                f"{100 * one['excess of the longest training']:.2f}",
+                f"{100 * one['share of checking']:.1f}",
+            ]
+            for one in found["results"]
+        ],
+    )
+
+
+def tuned(found: Found) -> str:
+    """Scores of each way to train, and what it took."""
+    names = list(found["CPU seconds of one model"])
+    digits = {"shapes": 4, "trends": 4}
+    rows = [
+        [
+            key.replace("_", " "),
+            number(one["floor"], digits.get(key, 3)),
+            *(measured(one[name], digits.get(key, 3)) for name in names),
+        ]
+        for key, one in found["scores"].items()
+    ]
+    minutes = [f"{found['CPU seconds of one model'][name] / 60:.1f}" for name in names]
+    return table(["score", "floor", *names], [*rows, ["CPU minutes, search included", "", *minutes]])
+
+
 def watching(found: Found) -> str:
     """Cost of watching, in percent of the training."""
     return table(
@@ -176,6 +212,8 @@ TABLES: dict[str, tuple[str, Callable[[Found], str]]] = {
     "localisation": ("localisation", localisation),
     "overfit": ("overfit", overfit),
     "networks": ("networks", networks),
+    "real": ("real", real),
+    "tuned": ("tuned", tuned),
     "watching": ("watching", watching),
 }
 
