@@ -4,6 +4,7 @@ A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->` of th
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -37,13 +38,15 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def rules(found: Found) -> str:
-    """Risk over the oracle's, geometric means over settings, the worst setting in brackets."""
+    """Risk over the oracle's: geometric means over settings with 95 % intervals, the worst setting in brackets."""
     summary = found["summary of risk over oracle"]
-    names = list(summary["none"])
-    cell = {
-        w: [f"{one['geometric mean']:.2f} ({one['worst setting']:.2f})" for one in summary[w].values()] for w in summary
-    }
-    return table(["weight", *names], [[w, *cells] for w, cells in cell.items()])
+
+    def cell(one: Found) -> str:
+        mean, error = one["geometric mean"], 1.96 * one["se of its logarithm over settings"]
+        low, high = mean * math.exp(-error), mean * math.exp(error)
+        return f"{mean:.2f} [{low:.2f}, {high:.2f}] ({one['worst setting']:.2f})"
+
+    return table(["weight", *summary["none"]], [[w, *map(cell, summary[w].values())] for w in summary])
 
 
 def weights(found: Found) -> str:
