@@ -18,7 +18,7 @@ from machine import machine
 from torch import Tensor, nn
 
 from scorewise.estimate import Estimate
-from scorewise.optimism import extrapolation, row_weights, snapshot_optimism
+from scorewise.optimism import adam_step_sizes, extrapolation, row_weights, snapshot_optimism
 from scorewise.record import Record, Seen
 from scorewise.watch import extrapolated
 
@@ -74,11 +74,8 @@ class Training:
 
     def optimism(self) -> Estimate:
         """Estimate the optimism of the network as it stands."""
-        sizes = [
-            1e-3 * self.steps / (self.optimizer.state[p]["exp_avg_sq"] / (1 - 0.999**self.steps)).sqrt().add(1e-8)
-            for p in self.network.parameters()
-        ]
-        return snapshot_optimism(self.network, self.residual, ROWS, sizes, torch.Generator().manual_seed(self.steps))
+        sizes, generator = adam_step_sizes(self.optimizer), torch.Generator().manual_seed(self.steps)
+        return snapshot_optimism(self.network, self.residual, ROWS, sizes, generator)
 
     def train(self) -> Iterator[Seen]:
         """Train for ever, one step an item."""

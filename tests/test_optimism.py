@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from scorewise.covariance import Diagonal
 from scorewise.descent import Path
-from scorewise.optimism import covariance_penalty, extrapolation, row_weights, snapshot_optimism
+from scorewise.optimism import adam_step_sizes, covariance_penalty, extrapolation, row_weights, snapshot_optimism
 from scorewise.spectrum import discrete
 from scorewise.tangent import tangent_kernel
 
@@ -164,3 +164,13 @@ def test_the_response_to_shifted_labels_is_the_covariance_penalty() -> None:
     exact = 2 * NOISE**2 * float(-discrete(path.values, rate, step).expm1().sum()) / 40
     assert abs(float(sample.mean()) - exact) < 4 * float(sample.std()) / 300**0.5
     assert exact > 8 * float(sample.std()) / 300**0.5
+
+
+def test_the_step_sizes_of_adam_are_what_it_moves_by_under_a_constant_gradient() -> None:
+    start, slope = torch.tensor([1.0, -2.0], dtype=torch.float64), torch.tensor([0.3, -40.0], dtype=torch.float64)
+    p = torch.nn.Parameter(start.clone())
+    optimizer = torch.optim.Adam([p], lr=0.05, betas=(0.9, 0.99), eps=1e-3)
+    for _ in range(7):
+        p.grad = slope.clone()
+        optimizer.step()
+    torch.testing.assert_close(adam_step_sizes(optimizer)[0] * slope, start - p.detach())

@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from scorewise.estimate import Estimate
-from scorewise.optimism import covariance_penalty, extrapolation, row_weights, snapshot_optimism
+from scorewise.optimism import adam_step_sizes, covariance_penalty, extrapolation, row_weights, snapshot_optimism
 from scorewise.record import Record, Seen
 from scorewise.schedule import ve
 from scorewise.watch import Rule, extrapolated, penalised, reached
@@ -116,11 +116,7 @@ class Training:
 
     def optimism(self) -> Estimate:
         """Estimate the optimism from a snapshot."""
-        sizes = [
-            RATE * self.step / ((self.optimizer.state[p]["exp_avg_sq"] / (1 - 0.999**self.step)).sqrt() + 1e-8)
-            for p in self.network.parameters()
-        ]
-        generator = torch.Generator().manual_seed(self.step)
+        sizes, generator = adam_step_sizes(self.optimizer), torch.Generator().manual_seed(self.step)
         return snapshot_optimism(self.network, self.residual, self.count, sizes, generator, min(512, self.count))
 
     def response(self) -> Estimate:

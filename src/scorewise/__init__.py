@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from scorewise.estimate import Estimate
     from scorewise.form import Full, Pure, Sliced
     from scorewise.gradient import GradientNoise, batch_scatter, gradient_noise, probe, row_scatter
+    from scorewise.holdout import Holdout
     from scorewise.label_noise import Floor, VarianceMap, floor, variance_map
     from scorewise.localisation import fit_intervals
     from scorewise.location import GeneralizedNormal, Laplace, Logistic, MultivariateT, StudentT
     from scorewise.noise import Draw, Gaussian, Noise, from_log_prob
-    from scorewise.optimism import extrapolation, row_weights, snapshot_optimism
+    from scorewise.optimism import adam_step_sizes, extrapolation, row_weights, snapshot_optimism
     from scorewise.parameterisation import Parameterisation, convert
     from scorewise.posterior import Denoiser, Posterior, gaussian, mixture
     from scorewise.record import Record, Seen
@@ -54,6 +55,7 @@ __all__ = [
     "Gaussian",
     "GeneralizedNormal",
     "GradientNoise",
+    "Holdout",
     "Laplace",
     "LevelDensity",
     "Logistic",
@@ -82,6 +84,7 @@ __all__ = [
     "TwoLayer",
     "VarianceMap",
     "Verdict",
+    "adam_step_sizes",
     "as_it_is",
     "batch_scatter",
     "calibration",
@@ -137,6 +140,7 @@ _PLACES = {
     "Gaussian": "noise",
     "GeneralizedNormal": "location",
     "GradientNoise": "gradient",
+    "Holdout": "holdout",
     "Laplace": "location",
     "LevelDensity": "allocation",
     "Logistic": "location",
@@ -165,6 +169,7 @@ _PLACES = {
     "TwoLayer": "shallow",
     "VarianceMap": "label_noise",
     "Verdict": "watch",
+    "adam_step_sizes": "optimism",
     "as_it_is": "allocation",
     "batch_scatter": "gradient",
     "calibration": "whitened",

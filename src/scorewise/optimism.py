@@ -103,8 +103,7 @@ def snapshot_optimism(
         residual: of the network at some rows.
         rows: number of clean rows, N.
         step_sizes: sum over all steps so far of each trained parameter's step per unit of gradient, in the order of
-            `network.parameters()`: the sum of the learning rates for plain descent, that divided by the root of the
-            running mean square for Adam.
+            `network.parameters()`: the sum of the learning rates for plain descent, `adam_step_sizes` for Adam.
         generator: source of the rows and of the noise.
         batch: rows that H is taken from, and that each gradient of G is.
         probes: pairs of gradients, at least 2.
@@ -159,6 +158,27 @@ def snapshot_optimism(
 
     sums = measure(product, torch.stack(starts), products).sums(filtered).reshape(probes, 2)
     return Estimate.of_mean((sums[:, 0] - sums[:, 1]) / 4 * 2 / (rows * found.shape[1]))
+
+
+def adam_step_sizes(optimizer: torch.optim.Adam) -> list[Tensor]:
+    """Steps that Adam took per unit of gradient, for `snapshot_optimism`, as if its preconditioner had been what it is.
+
+    Args:
+        optimizer: Adam or AdamW at a learning rate that was constant, with one step taken or more.
+
+    Returns:
+        `steps * rate / (sqrt(v) + eps)` of each parameter, with v the bias-corrected mean square of its gradient.
+
+    Reference: Kingma, Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
+    """
+    sizes = []
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            state = optimizer.state[p]
+            steps = float(state["step"])
+            mean_square = state["exp_avg_sq"] / (1 - group["betas"][1] ** steps)
+            sizes.append(steps * float(group["lr"]) / (mean_square.sqrt() + group["eps"]))
+    return sizes
 
 
 def covariance_penalty(fitted: Tensor, shift: Tensor, size: float) -> Tensor:
