@@ -1,0 +1,183 @@
+"""Measure how time and memory grow with rows, columns and category levels; write it as JSON and a figure.
+
+    python benchmarks/growth.py [--out benchmarks/growth.json] [--quick] [AXIS ...]
+
+Made-up tables, half number columns (correlated, a tenth zeros), half categories. Each size runs in a process of its
+own, on one thread: encoding is timed once, a training step and the sampling of 1,024 rows as the median of several. A
+fit is extrapolated from these: encoding, the longest training of the table's size, and the rows sampled to calibrate.
+Memory is the peak of the process. An exponent is the slope of a straight line through the logarithms: 1 is linear. Also
+measured: seconds to import the package, and of `scorewise --help`, the least of several.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from machine import machine
+
+from scorewise.tabular.calibration import Calibration
+from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.schema import Schema
+from scorewise.tabular.synthesizer import CALIBRATION_ROWS, CHUNK_ROWS, Synthesizer
+from scorewise.tabular.table import to_arrow
+
+AXES: dict[str, list[tuple[int, int, int]]] = {  # rows, columns, levels
+    "rows": [(rows, 24, 10) for rows in (1_000, 10_000, 100_000, 1_000_000)],
+    "columns": [(10_000, columns, 10) for columns in (5, 24, 100, 500)],
+    "levels": [(100_000, 24, levels) for levels in (10, 100, 1_000, 10_000)],
+}
+WARM, TIMED, CHUNKS = 2, 7, 2
+STARTS = {
+    "import scorewise": ["-c", "import scorewise"],
+    "import of the synthesizer": ["-c", "from scorewise import Synthesizer"],
+    "scorewise --help": ["-m", "scorewise.cli", "--help"],
+}
+
+
+def table(rows: int, columns: int, levels: int) -> pd.DataFrame:
+    """Make a table; a quarter of the categories, one at least, have so many levels, the others at most ten."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=rows)
+    numbers = columns // 2
+    made: dict[str, Any] = {}
+    for i in range(numbers):
+        values = np.exp(common + rng.normal(size=rows)).round(2)
+        made[f"number {i}"] = np.where(rng.random(rows) < 0.1, 0.0, values)
+    categories = columns - numbers
+    for i in range(categories):
+        count = levels if i < max(1, categories // 4) else min(levels, 10)
+        place = np.argsort(np.argsort(common + 2 * rng.normal(size=rows))) / rows
+        made[f"category {i}"] = np.char.add("level ", (count * place**2).astype(int).astype(str))
+    return pd.DataFrame(made)
+
+
+class Pieces(Synthesizer):
+    """The synthesizer, taken apart so that its pieces can be timed."""
+
+    def times(self, frame: pd.DataFrame) -> dict[str, float]:
+        """Seconds of encoding, of a step, of sampling a row; and how many steps and sampled rows a fit has."""
+        began = time.perf_counter()
+        arrow = to_arrow(frame)
+        codec = Codec.fit(arrow, Schema.infer(arrow))
+        rows = codec.compact(arrow)
+        network = self._denoiser(codec.layout, codec.moments(rows))
+        training = self._training(network, codec, Compact(*rows))
+        encoded = time.perf_counter()
+        steps, ticks = training.run(), []
+        for _ in range(WARM + TIMED):
+            before = time.perf_counter()
+            next(steps)
+            ticks.append(time.perf_counter() - before)
+        steps.close()
+        self.codec_, self.network_, self.kind_ = codec, network.eval(), "pyarrow"
+        self.calibration_ = Calibration.identity(codec.layout.numbers)
+        chunks = []
+        for seed in range(CHUNKS):
+            before = time.perf_counter()
+            self.sample(CHUNK_ROWS, seed=seed)
+            chunks.append(time.perf_counter() - before)
+        return {
+            "encoded width": codec.layout.width,
+            "steps": training.steps,
+            "calibration rows": min(arrow.num_rows, CALIBRATION_ROWS),
+            "seconds of encoding": round(encoded - began, 3),
+            "seconds of a step": round(median(ticks[WARM:]), 4),
+            "seconds of sampling a row": float(f"{median(chunks) / CHUNK_ROWS:.3g}"),
+        }
+
+
+def measure(rows: int, columns: int, levels: int) -> dict[str, Any]:
+    """Measure one size in this process."""
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {"rows": rows, "columns": columns, "levels": levels}
+    found |= Pieces(seed=0).times(table(rows, columns, levels))
+    sampled = found["calibration rows"] * found["seconds of sampling a row"]
+    found["seconds of a fit"] = round(
+        found["seconds of encoding"] + found["steps"] * found["seconds of a step"] + sampled, 1
+    )
+    found["peak MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return found
+
+
+def exponent(sizes: list[float], values: list[float]) -> float:
+    """Slope of the logarithms."""
+    return float(f"{np.polyfit(np.log(sizes), np.log(values), 1)[0]:.3g}")
+
+
+def starts(turns: int = 5) -> dict[str, float]:
+    """Least seconds of starting Python with the package."""
+    found = {}
+    for name, words in STARTS.items():
+        times = []
+        for _ in range(turns):
+            before = time.perf_counter()
+            subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True)
+            times.append(time.perf_counter() - before)
+        found[name] = round(min(times), 3)
+    return found
+
+
+def draw(axes: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Draw seconds of a fit, of a step and of sampling 1,000 rows, and memory, along each axis."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, len(axes), figsize=(3.4 * len(axes), 3.2), layout="constrained", squeeze=False)
+    for panel, (axis, found) in zip(panels[0], axes.items(), strict=True):
+        sizes = [one[axis] for one in found]
+        panel.loglog(sizes, [one["seconds of a fit"] for one in found], "o-", label="fit, s")
+        panel.loglog(sizes, [one["seconds of encoding"] for one in found], "s-", label="of it encoding, s")
+        panel.loglog(
+            sizes, [1_000 * one["seconds of sampling a row"] for one in found], "^-", label="1,000 rows sampled, s"
+        )
+        panel.loglog(sizes, [one["peak MB"] / 1_024 for one in found], "x--", color="#777777", label="memory, GB")
+        panel.set_xlabel(axis)
+    panels[0, 0].legend(fontsize=7)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Measure the axes named on the command line, or all."""
+    parser = argparse.ArgumentParser(description="Growth of time and memory.")
+    parser.add_argument("axes", nargs="*", metavar="AXIS", help=", ".join(AXES))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--quick", action="store_true", help="the two smallest sizes of each axis")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(*json.loads(options.one))))
+        return
+    known = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {"axes": {}}
+    for axis in options.axes or AXES:
+        found = []
+        for size in AXES[axis][: 2 if options.quick else None]:
+            command = [sys.executable, __file__, "--one", json.dumps(size)]
+            run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            found.append(json.loads(run.stdout.splitlines()[-1]))
+            print(found[-1], flush=True)
+        sizes = [one[axis] for one in found]
+        known["axes"][axis] = {
+            "sizes": found,
+            "exponents": {
+                key: exponent(sizes, [one[key] for one in found])
+                for key in ("seconds of a fit", "seconds of encoding", "seconds of a step", "peak MB")
+            },
+        }
+    known |= {"seconds to start": starts(), "machine": machine()}
+    options.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    draw({axis: one["sizes"] for axis, one in known["axes"].items()}, options.out.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
