@@ -19,29 +19,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from machine import machine
+from splits import TABLES, split
 
-from scorewise.datasets import DATASETS, load
+from scorewise.datasets import DATASETS
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.synthesizer import Synthesizer
-from scorewise.tabular.table import to_arrow
-
-TABLES = ("credit_default", "adult", "shoppers", "magic", "beijing_pm25", "online_news_15cols", "diabetes130")
-ADULT_TRAINING_ROWS = 32_561
-
-
-def split(name: str) -> tuple[pa.Table, pa.Table]:
-    """Give training and test rows of a table."""
-    if name == "credit_default":
-        return to_arrow(load("credit_default_train")), to_arrow(load("credit_default_test"))
-    table = to_arrow(load(name))
-    if name == "adult":
-        return table.slice(0, ADULT_TRAINING_ROWS), table.slice(ADULT_TRAINING_ROWS)
-    order = np.random.default_rng(0).permutation(table.num_rows)
-    count = table.num_rows // 10
-    return table.take(np.sort(order[count:])), table.take(np.sort(order[:count]))
 
 
 def measure(name: str, seed: int, minutes: float | None) -> dict[str, object]:
