@@ -1,6 +1,7 @@
-"""The benchmark against peers: what it measures in which order, what it resumes, how it reads samples, what it prints."""
+"""The benchmark against peers: what it measures in which order, what it resumes, how it reads samples, its tables."""
 
 import importlib
+import itertools
 import json
 import math
 import re
@@ -46,17 +47,18 @@ def _found(peer: str, seed: int, detection: float, **other: Any) -> dict[str, An
         "rows": {"train": 27_000, "test": 3_000},
         "columns": 24,
         "yardstick seconds": 1.0,
-        "machine": {"processor": "P", "cores": "2", "instructions": "I", "bfloat16 used": "no", "torch": "2", "python": "3",
-                    "lightgbm": "4"},
+        "machine": dict.fromkeys(
+            ("processor", "cores", "instructions", "bfloat16 used", "torch", "python", "lightgbm"), "said"
+        ),
         **other,
-    }  # fmt: skip
+    }
 
 
 def test_ours_and_the_others_take_turns(load: Any) -> None:
     plan = load("cells").planned(["credit_default"], list(load("catalogue").PEERS), 10, (0.5, 1, 2, 5))
     assert len({cell.key for cell in plan}) == len(plan) == 3 * 5 + 7
     places = [k for k, cell in enumerate(plan) if cell.peer != "scorewise"]
-    assert all(1 <= after - before <= 4 for before, after in zip(places, places[1:], strict=False))
+    assert all(1 <= after - before <= 4 for before, after in itertools.pairwise(places))
     assert places[0] <= 3
     assert places[-1] >= len(plan) - 4
 
@@ -103,9 +105,14 @@ def test_samples_are_read_in_the_types_of_the_table(load: Any) -> None:
     like = pa.table({
         "n": pa.array([1, 2], pa.int64()), "x": [0.5, 1.5], "b": [True, False], "t": pa.array(["a", None], pa.string())
     })  # fmt: skip
-    sample = pa.table({
-        "t": ["a", "b", "c"], "n": ["3.0", "_RARE_", "4"], "b": ["True", "0", "no"], "x": pa.array([1, None, 2], pa.int64())
-    })  # fmt: skip
+    sample = pa.table(
+        {
+            "t": ["a", "b", "c"],
+            "n": ["3.0", "_RARE_", "4"],
+            "b": ["True", "0", "no"],
+            "x": pa.array([1, None, 2], pa.int64()),
+        }
+    )
     table, lost = load("typed").typed(sample, like)
     assert table.schema == like.schema
     assert table.to_pydict() == {
