@@ -154,7 +154,10 @@ def curve(results: Results) -> str:
     rows = [
         [PEERS[peer].title, *(cell(by_budget.get(budget)) for budget in budgets)] for peer, by_budget in found.items()
     ]
-    return table(["generator", *(f"{budget:g} min" for budget in budgets)], rows)
+    head = [f"{budget:g} min" for budget in budgets[:-1]] + [
+        f"the end, after {budget:g} min at most" for budget in budgets[-1:]
+    ]
+    return table(["generator", *head], rows)
 
 
 def figure(results: Results) -> str:
