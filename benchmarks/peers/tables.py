@@ -232,18 +232,17 @@ def versions(results: Results) -> str:
 
 
 def unfinished(results: Results) -> str:
-    """How long a generator that did not end would take, from subsets of the rows."""
+    """How long a generator that did not end would take, along the line through its two largest subsets of the rows."""
     rows = []
     for one in results.values():
-        by_rows = one["detail"].get("CPU seconds by rows")
+        by_rows = {int(n): cost for n, cost in one["detail"].get("CPU seconds of one noise level by rows", {}).items()}
         if by_rows:
-            last = max(by_rows, key=int)
-            whole_table = by_rows[last] * one["rows"]["train"] / int(last) / 3600
-            said = ", ".join(f"{int(n):,} rows: {s:,.0f} s" for n, s in by_rows.items())
-            rows.append([f"{one['table']}, {PEERS[one['peer']].title}", said, f"{whole_table:,.1f}"])
-    return table(
-        ["table, generator", "CPU seconds of subsets", "whole table, in proportion to the last, CPU hours"], rows
-    )
+            (fewer, less), (last, most) = [(0, 0.0), *sorted(by_rows.items())][-2:]
+            level = most + (most - less) / (last - fewer) * (one["rows"]["train"] - last)
+            said = ", ".join(f"{n:,} rows: {cost:,.0f} s" for n, cost in by_rows.items())
+            levels = one["detail"]["noise levels by default"]
+            rows.append([f"{one['table']}, {PEERS[one['peer']].title}", said, f"{levels * level / 3600:,.1f}"])
+    return table(["table, generator", "one noise level, CPU seconds", "all levels and rows, CPU hours"], rows)
 
 
 def machine(results: Results) -> str:

@@ -1,7 +1,7 @@
 """Fit ForestDiffusion with its defaults: `python run_forest.py FOLDER`.
 
-It cannot be stopped in between. Where it does not end within the budget, it is fitted, with the same defaults, to ever
-larger subsets of the rows for a quarter of the budget, to say how long the whole table would take.
+It cannot be stopped in between. Where it does not end within the budget, one of its noise levels is fitted to ever
+larger subsets of the rows for half of the budget, all else by default, to say how long all levels and rows would take.
 """
 
 import time
@@ -12,7 +12,7 @@ import pandas as pd
 from ForestDiffusion import ForestDiffusionModel
 from protocol import BudgetSpentError, Job, deadline
 
-FEWEST_ROWS = 25
+FEWEST_ROWS, NOISE_LEVELS = 100, 50
 
 
 class Coded:
@@ -44,9 +44,10 @@ class Coded:
             "seed": job.seed,
         }
 
-    def fit(self, rows: slice | np.ndarray) -> ForestDiffusionModel:
+    def fit(self, rows: slice | np.ndarray, **settings: Any) -> ForestDiffusionModel:
         """Fit to some rows."""
-        return ForestDiffusionModel(self.x[rows], label_y=None if self.y is None else self.y[rows], **self.settings)
+        label = None if self.y is None else self.y[rows]
+        return ForestDiffusionModel(self.x[rows], label_y=label, **self.settings, **settings)
 
     def frame(self, made: np.ndarray) -> pd.DataFrame:
         """A frame of the rows that were made."""
@@ -59,7 +60,7 @@ class Coded:
 
 
 def scaling(coded: Coded, rows: int, seconds: float, seed: int) -> dict[str, float]:
-    """CPU seconds of fits to 25, 50, 100, ... rows, as many as end within some CPU seconds."""
+    """CPU seconds of fits of one noise level to 100, 200, 400, ... rows, as many as end within some CPU seconds."""
     found: dict[str, float] = {}
     order = np.random.default_rng(seed).permutation(rows)
     count = FEWEST_ROWS
@@ -67,7 +68,7 @@ def scaling(coded: Coded, rows: int, seconds: float, seed: int) -> dict[str, flo
         with deadline(seconds):
             while count <= rows:
                 start = time.process_time()
-                coded.fit(order[:count])
+                coded.fit(order[:count], n_t=1)
                 found[str(count)] = round(time.process_time() - start, 2)
                 count *= 2
     except BudgetSpentError:
@@ -90,8 +91,9 @@ def main() -> None:
             job.end(coded.fit(slice(None)))
     except BudgetSpentError:
         job.give_up()
-        found = scaling(coded, len(job.train), 15 * job.minutes, job.seed)
-        job.deliver(sample, "did not end", packages, {"CPU seconds by rows": found})
+        found = scaling(coded, len(job.train), 30 * job.minutes, job.seed)
+        detail = {"noise levels by default": NOISE_LEVELS, "CPU seconds of one noise level by rows": found}
+        job.deliver(sample, "did not end", packages, detail)
         return
     job.deliver(sample, "own stop", packages)
 
