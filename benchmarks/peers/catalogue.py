@@ -1,0 +1,44 @@
+"""The peers: where each is run, and the tables and budgets that it is measured on."""
+
+from typing import NamedTuple
+
+
+class Peer(NamedTuple):
+    """A generator that is measured here.
+
+    Attributes:
+        title: how tables name it.
+        environment: the name of its environment; None for ours.
+        worker: the script that runs it, in `workers/`.
+        arguments: what the script is told besides the folder.
+        licence: of the peer.
+    """
+
+    title: str
+    environment: str | None
+    worker: str
+    arguments: tuple[str, ...]
+    licence: str
+
+
+OURS = "scorewise"
+PEERS = {
+    OURS: Peer("scorewise", None, "run_scorewise.py", (), "Apache-2.0"),
+    "gaussian_copula": Peer("GaussianCopula (SDV)", "sdv", "run_sdv.py", ("gaussian_copula",), "BUSL-1.1"),
+    "ctgan": Peer("CTGAN (SDV)", "sdv", "run_sdv.py", ("ctgan",), "BUSL-1.1"),
+    "tvae": Peer("TVAE (SDV)", "sdv", "run_sdv.py", ("tvae",), "BUSL-1.1"),
+    "tabular_argn": Peer("TabularARGN", "mostlyai", "run_mostlyai.py", (), "Apache-2.0"),
+    "tabular_argn_open": Peer(
+        "TabularARGN, no value protection", "mostlyai", "run_mostlyai.py", ("open",), "Apache-2.0"
+    ),
+    "forest_diffusion": Peer("ForestDiffusion", "forest", "run_forest.py", (), "MIT"),
+    "arf": Peer("ARF (arfpy)", "arf", "run_arf.py", (), "MIT"),
+}
+HEADLINE = "credit_default"
+STRONGEST = (OURS, "tabular_argn", "tvae")
+"""Those that are measured on every table: ours and the strongest of their kinds."""
+SEEDS = (0, 1, 2)
+"""Of ours on the headline table; everything else is measured once, with the first."""
+MINUTES = 10.0
+BUDGETS = (0.5, 1.0, 2.0, 5.0)
+"""CPU minutes at which the curve of the headline table is read, besides the end of each fit."""

@@ -1,0 +1,289 @@
+"""The tables of `docs/benchmarks.md`, made from the JSON files: what was measured, and what others published.
+
+A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->` of the page.
+"""
+
+import json
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.catalogue import BUDGETS, HEADLINE, PEERS
+from benchmarks.splits import TABLES
+
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+PUBLISHED = Path(__file__).parent / "published.json"
+NOTHING = "Nothing has been measured yet."
+Found = dict[str, Any]
+Results = Mapping[str, Found]
+
+SCORES = {
+    "shapes": ("shapes %", 100, 2),
+    "trends": ("trends %", 100, 2),
+    "detection_linear": ("logistic detection", 1, 3),
+    "detection": ("detection", 1, 3),
+    "detection_differences": ("detection, differences", 1, 3),
+    "utility": ("utility", 1, 3),
+    "alpha_precision": ("alpha-precision", 1, 3),
+    "beta_recall": ("beta-recall", 1, 3),
+    "closer_to_train": ("closer to train", 1, 3),
+    "exact_copies": ("exact copies %", 100, 2),
+    "missing_patterns": ("missing patterns %", 100, 2),
+}
+PROTOCOL = ("shape error %", "trend error %", "alpha precision %", "beta recall %", "logistic detection")
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Lines of a table in Markdown; a sentence where it has no rows."""
+    head, rows = list(head), [list(row) for row in rows]
+    if not rows:
+        return NOTHING
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def whole(results: Results, name: str) -> dict[str, list[Found]]:
+    """The cells of one table in which every score was asked for, those of the longest budget, by generator."""
+    chosen = [found for found in results.values() if found["table"] == name and found["whole"]]
+    most = max((found["minutes"] for found in chosen), default=0.0)
+    cells = {peer: [one for one in chosen if one["peer"] == peer and one["minutes"] == most] for peer in PEERS}
+    return {peer: found for peer, found in cells.items() if found}
+
+
+def spread(values: list[float], se: float, scale: float, digits: int) -> str:
+    """A value with its own standard error; a mean with the standard deviation over fits where there are several."""
+    deviation = se if len(values) == 1 else statistics.stdev(values)
+    mean = f"{scale * statistics.mean(values):.{digits}f}"
+    return mean if math.isnan(deviation) else f"{mean} ± {scale * deviation:.{digits}f}"
+
+
+def score(cells: list[Found], key: str, scale: float, digits: int) -> str:
+    """One score over the fits of a generator; empty where it was not measured."""
+    found = [one["scores"][key] for one in cells if key in one["scores"]]
+    return spread([one["value"] for one in found], found[0]["se"], scale, digits) if found else ""
+
+
+def floor(cells: Iterable[list[Found]], key: str, scale: float, digits: int) -> str:
+    """The floor of one score, which is the same for all generators."""
+    for found in (one["scores"].get(key) for group in cells for one in group):
+        if found is not None and found["floor"] is not None:
+            return f"{scale * found['floor']:.{digits}f}"
+    return ""
+
+
+def seconds(cells: list[Found], key: str) -> str:
+    """A cost of the last snapshot, means over fits; what was spent in vain where there is no model."""
+    costs = [one["curve"][-1][key] for one in cells if one["curve"]]
+    if costs:
+        return f"{statistics.mean(costs):,.0f}"
+    return f"({cells[0]['CPU seconds when it was given up']:,.0f})" if key == "fit CPU seconds" else ""
+
+
+def measured(results: Results, name: str) -> list[list[str]]:
+    """Rows of one table: the floor, then each generator."""
+    cells = whole(results, name)
+    if not cells:
+        return []
+    rows = [
+        ["**floor**", "", "", "", "", *(f"**{floor(cells.values(), key, *how)}**" for key, (_, *how) in SCORES.items())]
+    ]
+    for peer, found in cells.items():
+        costs = [seconds(found, key) for key in ("fit CPU seconds", "sample CPU seconds")]
+        peak = f"{max(one['peak MB of fit and sample'] for one in found):,}"
+        ended = ", ".join(dict.fromkeys(one["ended"] for one in found))
+        title = PEERS[peer].title + (f", {len(found)} fits" if len(found) > 1 else "")
+        rows.append([title, *costs, peak, ended, *(score(found, key, *how) for key, (_, *how) in SCORES.items())])
+    shown = [k for k in range(len(rows[0])) if k < 5 or any(row[k] for row in rows[1:])]
+    return [[row[k] for k in shown] for row in rows]
+
+
+def headed(rows: list[list[str]], results: Results, name: str) -> str:
+    """A table of `measured` rows with the heads of the columns that they have."""
+    cells = whole(results, name).values()
+    keys = {key for group in cells for one in group for key in one["scores"]}
+    titles = [title for key, (title, *_) in SCORES.items() if key in keys]
+    return table(["generator", "fit CPU s", "sample CPU s", "MB", "ended by", *titles], rows)
+
+
+def headline(results: Results) -> str:
+    """Every score of every generator on the headline table."""
+    return headed(measured(results, HEADLINE), results, HEADLINE)
+
+
+def others(results: Results) -> str:
+    """The same for the other tables, one after another."""
+    parts = []
+    for name in TABLES:
+        rows = measured(results, name) if name != HEADLINE else []
+        if rows:
+            one = next(iter(whole(results, name).values()))[0]
+            size = f"{one['rows']['train']:,} training rows, {one['columns']} columns"
+            parts.append(f"`{name}`, {size}\n\n{headed(rows, results, name)}")
+    return "\n\n".join(parts) or NOTHING
+
+
+def points(results: Results) -> dict[str, dict[float, list[tuple[float, float]]]]:
+    """Fit CPU seconds and detection AUC on the headline table, by generator and budget in CPU minutes."""
+    found: dict[str, dict[float, list[tuple[float, float]]]] = {}
+    for peer in PEERS:
+        for one in results.values():
+            if one["table"] != HEADLINE or one["peer"] != peer:
+                continue
+            for point in one["curve"]:
+                at = found.setdefault(peer, {}).setdefault(point["budget in CPU minutes"], [])
+                at.append((point["fit CPU seconds"], point["detection"]["value"]))
+    return found
+
+
+def curve(results: Results) -> str:
+    """Detection AUC by budget, with the CPU seconds that the fit had really cost."""
+    found = points(results)
+    budgets = sorted(
+        {budget for by_budget in found.values() for budget in by_budget} | (set(BUDGETS) if found else set())
+    )
+
+    def cell(at: list[tuple[float, float]] | None) -> str:
+        if at is None:
+            return ""
+        cost, auc = (statistics.mean(column) for column in zip(*at, strict=True))
+        return f"{auc:.3f} ({cost:,.0f} s)"
+
+    rows = [
+        [PEERS[peer].title, *(cell(by_budget.get(budget)) for budget in budgets)] for peer, by_budget in found.items()
+    ]
+    head = [f"{budget:g} min" for budget in budgets[:-1]] + [
+        f"the end, after {budget:g} min at most" for budget in budgets[-1:]
+    ]
+    return table(["generator", *head], rows)
+
+
+def figure(results: Results) -> str:
+    """The figure, once there is something to draw."""
+    return "![Detection AUC against CPU seconds of the fit](benchmarks.png)" if points(results) else NOTHING
+
+
+def published() -> Found:
+    """What others published."""
+    found: Found = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    return found
+
+
+def protocol(results: Results) -> str:
+    """Published figures of the headline table, beside those measured here."""
+
+    def shown(said: Found | None) -> str:
+        if said is None:
+            return "–"
+        value = f"{said['value']:g}" + (f" ± {said['se']:g}" if "se" in said else "")
+        return value + (" (recalled)" if said["source"] == "recalled" else "")
+
+    rows = [
+        [f"{name}, published", *(shown(said.get(key)) for key in PROTOCOL)]
+        for name, said in published()[HEADLINE].items()
+    ]
+    for peer, found in whole(results, HEADLINE).items():
+        scored = [one for one in found if "sdmetrics" in one]
+        if not scored:
+            continue
+        theirs = [
+            spread([one["sdmetrics"][key] for one in scored], math.nan, scale, digits)
+            for key, scale, digits in (("shapes", 100, 2), ("trends_legacy", 100, 2), ("detection_linear", 1, 4))
+        ]
+        ours = [score(scored, key, 100, 2) for key in ("alpha_precision", "beta_recall")]
+        rows.append([f"{PEERS[peer].title}, here", theirs[0], theirs[1], *ours, theirs[2]])
+    return table(["generator", *PROTOCOL], rows)
+
+
+def means(_: Results) -> str:
+    """Published means over twelve tables, of a protocol of their own."""
+    rows = [
+        [f"{name}, published", *(f"{x:g}" for x in said.values())]
+        for name, said in published()["means over 12 tables"].items()
+    ]
+    return table(["generator", "LightGBM detection score", "shape score", "trend score"], rows)
+
+
+def crosscheck(results: Results) -> str:
+    """The greatest difference between our scores and those of sdmetrics, over all cells."""
+    scored = [one for one in results.values() if "sdmetrics" in one]
+    rows = []
+    for key in ("shapes", "trends_legacy", "detection_linear"):
+        apart = [abs(one["scores"][key]["value"] - one["sdmetrics"][key]) for one in scored if key in one["scores"]]
+        if apart:
+            rows.append([key, str(len(apart)), f"{statistics.median(apart):.4f}", f"{max(apart):.4f}"])
+    return table(["score", "samples", "median difference", "greatest difference"], rows)
+
+
+def versions(results: Results) -> str:
+    """Versions of the generators, how far each came, and what could not be read of its samples."""
+    rows = []
+    for name in TABLES:
+        for peer, found in whole(results, name).items():
+            one = found[0]
+            said = ", ".join(f"{package} {version}" for package, version in one["versions"].items())
+            far = ", ".join(f"{key}: {value}" for key, value in one["detail"].items() if not isinstance(value, dict))
+            lost = one["unreadable cells"]
+            cells = "" if lost is None else f"{100 * lost:.3f}"
+            rows.append([f"{name}, {PEERS[peer].title}", PEERS[peer].licence, said, far, cells])
+    return table(["table, generator", "licence", "versions", "how far it came", "unreadable cells %"], rows)
+
+
+def unfinished(results: Results) -> str:
+    """How long a generator that did not end would take, along the line through its two largest subsets of the rows."""
+    rows = []
+    for one in results.values():
+        by_rows = {int(n): cost for n, cost in one["detail"].get("CPU seconds of one noise level by rows", {}).items()}
+        if by_rows:
+            (fewer, less), (last, most) = [(0, 0.0), *sorted(by_rows.items())][-2:]
+            level = most + (most - less) / (last - fewer) * (one["rows"]["train"] - last)
+            said = ", ".join(f"{n:,} rows: {cost:,.0f} s" for n, cost in by_rows.items())
+            levels = one["detail"]["noise levels by default"]
+            rows.append([f"{one['table']}, {PEERS[one['peer']].title}", said, f"{levels * level / 3600:,.1f}"])
+    return table(["table, generator", "one noise level, CPU seconds", "all levels and rows, CPU hours"], rows)
+
+
+def machine(results: Results) -> str:
+    """The machines, the pace that they kept, and how alone the fits were."""
+    if not results:
+        return NOTHING
+    lines = []
+    facts = [one["machine"] for one in results.values()]
+    for about in [one for k, one in enumerate(facts) if one not in facts[:k]]:
+        lines.append(
+            f"Machine: {about['processor']}, {about['cores']} cores, {about['instructions']}, bfloat16 used: "
+            f"{about['bfloat16 used']}; one thread a process; Python {about['python']}, torch {about['torch']}, "
+            f"LightGBM {about['lightgbm']}."
+        )
+    paces = [one["yardstick seconds"] for one in results.values()]
+    shares = [point["fit seconds"] / point["fit CPU seconds"] for one in results.values() for point in one["curve"]]
+    lines.append(
+        f"The fixed piece of work after each fit took {statistics.median(paces):.2f} s (median; {min(paces):.2f} to "
+        f"{max(paces):.2f}). A fit's seconds by the wall clock were at most {max(shares):.2f} times those of the CPU."
+    )
+    return "\n".join(lines)
+
+
+MADE: dict[str, Callable[[Results], str]] = {
+    "headline": headline,
+    "figure": figure,
+    "curve": curve,
+    "others": others,
+    "protocol": protocol,
+    "means": means,
+    "crosscheck": crosscheck,
+    "unfinished": unfinished,
+    "versions": versions,
+    "machine": machine,
+}
+
+
+def filled(page: str, results: Results) -> str:
+    """The page with its tables made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n\n{MADE[match[1]](results)}\n\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", made, page, flags=re.DOTALL)

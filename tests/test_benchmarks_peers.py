@@ -1,0 +1,181 @@
+"""The benchmark against peers: what it measures in which order, what it resumes, how it reads samples, its tables."""
+
+import importlib
+import itertools
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT))
+    return lambda name: importlib.import_module(f"benchmarks.peers.{name}")
+
+
+def _found(peer: str, seed: int, detection: float, **other: Any) -> dict[str, Any]:
+    score = {"value": detection, "se": 0.002, "floor": 0.5, "floor_se": 0.003}
+    point = {
+        "budget in CPU minutes": 10.0,
+        "fit seconds": 620.0,
+        "fit CPU seconds": 610.0,
+        "sample CPU seconds": 4.0,
+        "detection": score,
+    }
+    return {
+        "table": "credit_default",
+        "peer": peer,
+        "seed": seed,
+        "minutes": 10.0,
+        "whole": True,
+        "ended": "budget",
+        "peak MB of fit and sample": 500 + seed,
+        "CPU seconds when it was given up": None,
+        "curve": [point],
+        "scores": {"detection": score},
+        "versions": {"torch": "2.13.0"},
+        "detail": {},
+        "unreadable cells": 0.0,
+        "rows": {"train": 27_000, "test": 3_000},
+        "columns": 24,
+        "yardstick seconds": 1.0,
+        "machine": dict.fromkeys(
+            ("processor", "cores", "instructions", "bfloat16 used", "torch", "python", "lightgbm"), "said"
+        ),
+        **other,
+    }
+
+
+def test_ours_and_the_others_take_turns(load: Any) -> None:
+    plan = load("cells").planned(["credit_default"], list(load("catalogue").PEERS), 10, (0.5, 1, 2, 5))
+    assert len({cell.key for cell in plan}) == len(plan) == 3 * 5 + 7
+    places = [k for k, cell in enumerate(plan) if cell.peer != "scorewise"]
+    assert all(1 <= after - before <= 4 for before, after in itertools.pairwise(places))
+    assert places[0] <= 3
+    assert places[-1] >= len(plan) - 4
+
+
+def test_other_tables_have_the_strongest_alone_and_no_curve(load: Any) -> None:
+    plan = load("cells").planned(["adult"], list(load("catalogue").PEERS), 10, (0.5, 1))
+    assert {cell.peer for cell in plan} == {"scorewise", "tabular_argn", "tvae"}
+    assert all(cell.whole and not cell.budgets for cell in plan)
+
+
+def test_cells_are_added_to_the_file_and_found_again(load: Any, tmp_path: Path) -> None:
+    cells, path = load("cells"), tmp_path / "results.json"
+    assert cells.read(path) == {}
+    cells.add(path, "b", {"x": 1})
+    cells.add(path, "a", {"x": 2})
+    assert cells.read(path) == {"a": {"x": 2}, "b": {"x": 1}}
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_what_is_in_the_file_is_not_measured_again_and_a_failure_is_not_kept(
+    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main, cells, path = load("__main__"), load("cells"), tmp_path / "results.json"
+    plan = cells.planned(["adult"], ["scorewise", "tabular_argn", "tvae"], 10, ())
+    cells.add(path, plan[0].key, {"kept": True})
+    called = []
+
+    def measure(cell: Any, quick: bool) -> dict[str, Any]:
+        called.append(cell.peer)
+        if cell.peer == plan[1].peer:
+            raise main.PeerError("it broke")
+        return {"ended": "own stop", "curve": []}
+
+    monkeypatch.setattr(main, "measure", measure)
+    monkeypatch.setattr(main.os, "sched_setaffinity", lambda *_: None, raising=False)
+    assert main.run(plan, path, 1, quick=False) == 1
+    assert called == [plan[1].peer, plan[2].peer]
+    assert set(cells.read(path)) == {plan[0].key, plan[2].key}
+    assert cells.read(path)[plan[0].key] == {"kept": True}
+    assert "failed: it broke" in capsys.readouterr().err
+
+
+def test_samples_are_read_in_the_types_of_the_table(load: Any) -> None:
+    like = pa.table({
+        "n": pa.array([1, 2], pa.int64()), "x": [0.5, 1.5], "b": [True, False], "t": pa.array(["a", None], pa.string())
+    })  # fmt: skip
+    sample = pa.table(
+        {
+            "t": ["a", "b", "c"],
+            "n": ["3.0", "_RARE_", "4"],
+            "b": ["True", "0", "no"],
+            "x": pa.array([1, None, 2], pa.int64()),
+        }
+    )
+    table, lost = load("typed").typed(sample, like)
+    assert table.schema == like.schema
+    assert table.to_pydict() == {
+        "n": [3, None, 4], "x": [1.0, None, 2.0], "b": [True, False, None], "t": ["a", "b", "c"]
+    }  # fmt: skip
+    assert lost == pytest.approx(2 / 12)
+    rounded, none = load("typed").typed(pa.table({"n": [1.6, math.nan]}), like.select(["n"]))
+    assert rounded.to_pydict() == {"n": [2, None]}
+    assert none <= 0.5
+
+
+def test_tables_show_floors_and_the_spread_of_several_fits(load: Any) -> None:
+    tables = load("tables")
+    results = {str(s): _found("scorewise", s, 0.56 + 0.01 * s) for s in range(3)}
+    results["t"] = _found("tvae", 0, 0.99)
+    detail = {"noise levels by default": 50, "CPU seconds of one noise level by rows": {"100": 10.0, "200": 11.0}}
+    lost = {"curve": [], "scores": {}, "ended": "did not end", "CPU seconds when it was given up": 601.0}
+    results["f"] = _found("forest_diffusion", 0, 0, **lost, detail=detail)
+    said = tables.headline(results)
+    assert "| **floor** |" in said
+    assert "| scorewise, 3 fits | 610 | 4 | 502 | budget | 0.570 ± 0.010 |" in said
+    assert "| TVAE (SDV) | 610 | 4 | 500 | budget | 0.990 ± 0.002 |" in said
+    assert "| ForestDiffusion | (601) |  | 500 | did not end |  |" in said
+    assert f"| {50 * (11 + 0.01 * 26_800) / 3600:.1f} |" in tables.unfinished(results)
+    assert "0.570 (610 s)" in tables.curve(results)
+    assert "at most 1.02 times" in tables.machine(results)
+
+
+def test_cells_of_a_shorter_budget_are_not_shown_beside_those_of_a_longer(load: Any) -> None:
+    results = {"a": _found("tvae", 0, 0.9), "b": _found("tvae", 0, 0.8, minutes=1.0)}
+    assert "0.900" in load("tables").headline(results)
+    assert "0.850" not in load("tables").headline(results)
+
+
+def test_the_page_says_what_the_file_says(load: Any) -> None:
+    page, tables = PAGE.read_text(encoding="utf-8"), load("tables")
+    assert set(re.findall(r"<!-- table: (\w+) -->", page)) == set(tables.MADE)
+    assert tables.filled(page, load("cells").read(ROOT / "benchmarks" / "peers" / "results.json")) == page
+
+
+def test_every_published_figure_names_its_source(load: Any) -> None:
+    said = load("tables").published()
+    for figures in said["credit_default"].values():
+        assert all(figure["source"] in said["sources"] for figure in figures.values())
+    assert "(recalled)" in load("tables").protocol({})
+
+
+def test_packages_that_are_not_needed_are_named_in_the_requirements(load: Any) -> None:
+    environments = load("environments")
+    assert environments.unused("# a note\n# unused: one two\nthree==1\n") == ["one", "two"]
+    for name in environments.names():
+        lines = (environments.REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        assert all("==" in line for line in lines if not line.startswith("#")), name
+    assert {peer.environment for peer in load("catalogue").PEERS.values()} - {None} <= set(environments.names())
+
+
+def test_an_environment_that_is_not_there_says_how_to_make_it(
+    load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environments = load("environments")
+    monkeypatch.setenv(environments.HOME, str(tmp_path))
+    with pytest.raises(environments.PeerError, match=r"python -m benchmarks\.peers\.environments sdv"):
+        environments.python_of("sdv")
+    with pytest.raises(environments.PeerError, match="must be one of"):
+        environments.make("nobody")
+    assert json.loads(json.dumps(environments.names())) == environments.names()
