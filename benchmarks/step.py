@@ -218,16 +218,37 @@ def _collected(turns: list[dict[str, float]]) -> dict[str, list[float]]:
     return {label: _spread([turn.get(label, 0.0) for turn in turns]) for label in labels}
 
 
+def markdown(result: dict[str, Any]) -> str:
+    """Lay the parts out as the table of docs/performance.md: medians, quartiles of the whole."""
+    lines = []
+    for title in ("training step", "sampling step"):
+        found = [result[title].get(f"{name}, quartiles in ms", {}) for name in ("this", "other")]
+        lines += [f"| {title}, ms of one thread | this | before |", "|---|---|---|"]
+        for label in found[0]:
+            cells = [part.get(label, [0.0] * 3) for part in found if part]
+            shown = [f"{m:.1f}" + (f" ({low:.1f} to {high:.1f})" if label == "all" else "") for low, m, high in cells]
+            lines.append(f"| {label} | " + " | ".join(shown) + " |")
+        needed = result[title]["floor by operations and by bytes in ms"]
+        lines += [f"| floor by operations; by bytes | {needed[0]:.1f}; {needed[1]:.1f} | |", ""]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure; write the JSON file."""
     parser = argparse.ArgumentParser(description="A training step and a sampling step beside their floor.")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the tables of docs/performance.md; measure nothing"
+    )
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work()
+        return
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text())))
         return
     workers = {"this": Process(None)}
     if options.against:
