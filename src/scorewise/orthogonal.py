@@ -34,7 +34,7 @@ def orthogonalise(matrices: Tensor, steps: int = 4) -> Tensor:
         gram = x @ x.mT
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal(dim1=1, dim2=2).add_(a)
-        x = factor @ x
+        x = torch.bmm(factor, x)
     return x.mT if tall else x
 
 
