@@ -86,3 +86,11 @@ def test_moments_of_bins_sum_to_those_of_the_whole() -> None:
     mass, first = truncated(EDGES, centre, spread)
     torch.testing.assert_close(mass.sum(2), torch.ones_like(centre))
     torch.testing.assert_close(first.sum(2), torch.zeros_like(centre))
+
+
+def test_a_share_of_the_untilted_belief_is_left() -> None:
+    log_ratio = torch.tensor([[[0.0, -200.0, -200.0, 0.0]]], dtype=torch.float64)
+    edges = torch.tensor([[-40.0, -35.0, 0.0, 35.0, 40.0]], dtype=torch.float64)
+    found = Binned(log_ratio, edges, torch.full((1, 1), 0.3).double(), torch.full((1, 1), 0.1).double())
+    torch.testing.assert_close(found.log_evidence, torch.full((1, 1), 1e-13).double().log(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.mean, torch.full((1, 1), 0.3).double())

@@ -1,6 +1,6 @@
 import torch
 
-from scorewise.difference import REACH, Differences, strongest_pairs
+from scorewise.difference import REACH, Differences, _asinh, strongest_pairs
 
 
 def _values(*scales: float) -> torch.Tensor:
@@ -40,3 +40,10 @@ def test_the_most_correlated_pairs_are_chosen() -> None:
     assert strongest_pairs(covariance, 2).tolist() == [[0, 1], [2, 2]]
     assert strongest_pairs(covariance, 10).tolist() == [[0, 0, 1], [1, 2, 2]]
     assert strongest_pairs(torch.zeros(0, 0), 10).shape == (2, 0)
+
+
+def test_the_fast_asinh_is_that_of_torch_and_has_its_derivative() -> None:
+    x = torch.tensor([-1e30, -50.0, -1e-3, 0.0, 0.2, 7.0, 1e30], dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(_asinh(x), torch.asinh(x), atol=1e-12, rtol=1e-12)
+    slopes = [torch.autograd.grad(function(x).sum(), x)[0] for function in (_asinh, torch.asinh)]
+    torch.testing.assert_close(slopes[0], slopes[1], atol=1e-12, rtol=1e-9)

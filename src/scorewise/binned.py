@@ -8,7 +8,8 @@ from torch import Tensor
 FARTHEST = 12.0
 """Standard deviations beyond which a normal distribution is taken to have no mass."""
 LEAST_MASS = 1e-20
-LEAST_LOG_RATIO = -30.0
+LEAST_RATIO = 1e-13
+"""Share of the untilted belief, beside the most likely factor of 1, that is left in every belief."""
 
 
 def truncated(edges: Tensor, centre: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,10 +26,11 @@ def truncated(edges: Tensor, centre: Tensor, spread: Tensor) -> tuple[Tensor, Te
     Returns:
         Masses, at least `LEAST_MASS`, and first moments in standard deviations, each of shape (B, n, K).
     """
-    t = ((edges - centre[..., None]) / spread[..., None]).clamp(-FARTHEST, FARTHEST)
-    mass = torch.erf(t * math.sqrt(0.5)).diff(dim=-1).mul_(0.5).clamp(min=LEAST_MASS)
-    density = t.square().mul_(-0.5).sub_(0.5 * math.log(2 * math.pi)).exp_()
-    return mass, density[..., :-1] - density[..., 1:]
+    root, far = math.sqrt(0.5), FARTHEST * math.sqrt(0.5)
+    t = (edges - centre[..., None]).mul_(root / spread[..., None]).clamp(-far, far)
+    mass = torch.erf(t).diff(dim=-1).mul_(0.5).clamp(min=LEAST_MASS)
+    density = t.square().neg_().exp_()
+    return mass, (density[..., :-1] - density[..., 1:]).mul_(root / math.sqrt(math.pi))
 
 
 class Binned:
@@ -64,8 +66,8 @@ class Binned:
         self.log_ratio = log_ratio.to(centre.dtype)
         self.mass, first = moments or truncated(edges, centre, spread)
         peak = self.log_ratio.detach().amax(-1, keepdim=True)
-        ratio = (self.log_ratio - peak).clamp(min=LEAST_LOG_RATIO).exp()
-        evidence = (ratio * self.mass).sum(-1)
+        ratio = (self.log_ratio - peak).exp()
+        evidence = (ratio * self.mass).sum(-1) + LEAST_RATIO
         self.log_evidence = evidence.log() + peak[..., 0]
         self.mean: Tensor = centre + spread * ((ratio * first).sum(-1) / evidence)
 
@@ -85,8 +87,7 @@ class Binned:
         Returns:
             In nats, shape (B, n).
         """
-        passed = (y.detach()[..., None] >= self.edges[:, 1:-1]).sum(-1, keepdim=True)
-        bins = passed.clamp(max=self.mass.shape[-1] - 1)
+        bins = (y.detach()[..., None] >= self.edges[:, 1:-1]).sum(-1, keepdim=True)
         log_p: Tensor = (
             self.log_ratio.gather(-1, bins) + self.mass.gather(-1, bins).log() - self.log_evidence[..., None]
         )

@@ -53,8 +53,16 @@ class Differences(nn.Module):
         value, deviation = (2 * middle + low + high) / 4, (high - low) / 2
         i, j = self.pairs
         floor = torch.maximum(self.resolution[i], self.resolution[j])
-        scale = (deviation[:, i].square() + deviation[:, j].square() + floor.square()).sqrt()
-        return torch.asinh((value[:, i] - value[:, j]) / scale) / 2
+        squares = deviation.square()
+        scale = (squares.index_select(1, i) + squares.index_select(1, j) + floor.square()).sqrt()
+        return _asinh((value.index_select(1, i) - value.index_select(1, j)) / scale) / 2
+
+
+def _asinh(x: Tensor) -> Tensor:
+    # `torch.asinh` goes element by element on a CPU
+    size = torch.where(x < 0, -x, x)
+    found = (size + torch.hypot(size, torch.ones_like(size))).log()
+    return torch.where(x < 0, -found, found)
 
 
 def strongest_pairs(covariance: Tensor, most: int) -> Tensor:

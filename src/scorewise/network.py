@@ -184,7 +184,7 @@ class TableDenoiser(nn.Module):
         sizes = [group.members * group.slots for group in self.layout.groups]
         pieces = torch.split(logits, sizes, dim=1) if sizes else ()
         return [
-            piece.reshape(-1, group.members, group.slots).log_softmax(-1)
+            _log_softmax(piece.reshape(-1, group.members, group.slots))
             for piece, group in zip(pieces, self.layout.groups, strict=True)
         ]
 
@@ -193,12 +193,12 @@ class TableDenoiser(nn.Module):
         s2 = sigma_t[:, None].square()
         numbers = (x_t[:, :n] - self.mean) @ self.basis
         base = (x_t[:, n:] - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
-        alone = torch.cat([x_t[:, :0], *(p.exp().flatten(1) for p in self.log_posteriors(base))], 1)
+        alone = [p.exp().flatten(1) for p in self.log_posteriors(base)]
         angles = (sigma_t.log() / 4)[:, None] * self.frequencies
         centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
         moments = truncated(self.edges, centre, spread)
         apart = self.differences(centre, spread)
-        features = [numbers * (self.variance + s2).rsqrt(), alone, moments[0].flatten(1), apart]
+        features = [numbers * (self.variance + s2).rsqrt(), *alone, moments[0].flatten(1), apart]
         h = self.inlet(torch.cat(features, 1))
         h = h + self.clock(torch.cat([angles.sin(), angles.cos()], 1))
         for block in self.blocks:
@@ -213,3 +213,9 @@ class TableDenoiser(nn.Module):
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
         cov = self.weight(self.basis, self.variance, sigma_t)
         return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes), margins)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    # `torch.log_softmax` goes row by row on a CPU, and these rows have a few entries
+    lower = logits - logits.detach().amax(-1, keepdim=True)
+    return lower - lower.exp().sum(-1, keepdim=True).log()
