@@ -36,7 +36,8 @@ from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
 
-ROWS, STEPS_A_TURN, LEVELS = synthesizer.BATCH_ROWS, 5, synthesizer.SAMPLER_STEPS
+ROWS, STEPS_A_TURN, LEVELS = 1_024, 5, synthesizer.SAMPLER_STEPS
+LOWEST, HIGHEST = 0.002, 80.0  # written out, so that older versions of the package can be measured too
 NEWTON_SCHULZ = 4 * 3  # products for each hidden matrix: four iterations of three
 
 
@@ -106,7 +107,7 @@ class Worker:
             codec,
             network.TableDenoiser(codec.layout, codec.moments(rows), width, depth, generator),
         )
-        density = allocation.LevelDensity(synthesizer.LOWEST, synthesizer.HIGHEST)
+        density = allocation.LevelDensity(LOWEST, HIGHEST)
         state = train.State(self.denoiser, density, self.denoiser.hidden_matrices())
 
         def batch(step: int, generator: torch.Generator) -> Tensor:
@@ -121,8 +122,8 @@ class Worker:
 
     def sample(self) -> dict[str, float]:
         """CPU seconds of an evaluation in sampling, in all and by part."""
-        levels = allocation.log_levels(synthesizer.LOWEST, synthesizer.HIGHEST, LEVELS)
-        x = synthesizer.HIGHEST * torch.randn(ROWS, self.codec.layout.width, generator=torch.Generator().manual_seed(0))
+        levels = allocation.log_levels(LOWEST, HIGHEST, LEVELS)
+        x = HIGHEST * torch.randn(ROWS, self.codec.layout.width, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             return self._measured(lambda: list(multistep(self.denoiser, x, levels)), LEVELS)
 
