@@ -85,14 +85,21 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
             cells.append(f"{scale * score['value']:.{digits}f} [{scale * score['floor']:.{digits}f}]" if score else "")
         cut = found["time limit in minutes"]
         label = name if cut is None else f"{name} (cut at {cut:g} minutes)"
+        label += "" if "ended" in found else " †"
         lines.append("| " + " | ".join([label, size, *times, *cells]) + " |")
-    about = next(iter(results.values()))["machine"]
-    lines += [
-        "",
-        f"Machine: {about['processor']}, {about['cores']} cores, {about['instructions']}, bfloat16 used: "
-        f"{about['bfloat16 used']}; torch {about['torch']}, {about['threads']} threads a process.",
-    ]
-    return "\n".join(lines)
+    if any("ended" not in found for found in results.values()):
+        lines += ["", "†: measured before held-out rows ended the training, which then went on for its longest length."]
+    machines: dict[str, list[str]] = {}
+    for name, found in results.items():
+        about = found["machine"]
+        machines.setdefault(
+            f"{about['processor']}, {about['cores']} cores, {about['instructions']}, bfloat16 used: "
+            f"{about['bfloat16 used']}; torch {about['torch']}, {about['threads']} threads a process",
+            [],
+        ).append(name)
+    if len(machines) == 1:
+        return "\n".join([*lines, "", f"Machine: {next(iter(machines))}."])
+    return "\n".join([*lines, "", *(f"* {', '.join(names)}: {machine}." for machine, names in machines.items())])
 
 
 def main() -> None:
