@@ -73,7 +73,7 @@ class Holdout:
             stand_in = _Call(network, dict(zip(names, parameters, strict=True)))
             found = torch.cat([self.losses(stand_in, *piece) for piece in self.pieces])
         self.steps.append(step)
-        self.measured.append(found.double().cpu().reshape(self.copies, -1).mean(0))
+        self.measured.append(found.cpu().double().reshape(self.copies, -1).mean(0))
         return self.stop().step == step
 
     def stop(self) -> Stop:

@@ -119,6 +119,18 @@ def test_a_full_length_is_told_with_the_least_loss() -> None:
         assert torch.equal(p, averaged)
 
 
+def test_a_rise_at_the_very_end_is_told(overfitted: Training) -> None:
+    shorter = _training(200, 600)
+    steps = int(overfitted.trace["check"][-2])  # the first of the two checks that were worse
+    for step in shorter.run():
+        if step.step == steps:
+            break
+    assert (
+        f"The loss of 20 rows held out had risen by then. The model is that of step {shorter.ended:,}"
+        in shorter.reason()
+    )
+
+
 def test_nothing_is_judged_in_the_first_steps() -> None:
     training = _training(400, FIRST_CHECK - 1)
     for _ in training.run():

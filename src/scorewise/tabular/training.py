@@ -193,14 +193,14 @@ class Training:
         if not self.holdout.steps:
             return f"It ended at {limit}. The loss of {rows} was not measured in so short a time."
         stop = self.holdout.stop()
-        least = int(stop.steps[stop.risk.argmin()])
+        least = f"the least, at step {int(stop.steps[stop.risk.argmin()]):,}"
+        kept = f"The model is that of step {self.ended:,}, the last check at which it could not be told from {least}."
+        if self.holdout.done():
+            return f"It ended after {done:,} steps, as the loss of {rows} had risen beyond doubt. {kept}"
         if self.ended < done:
-            return (
-                f"It ended after {done:,} steps, as the loss of {rows} had risen beyond doubt. The model is that of "
-                f"step {self.ended:,}, the last one whose loss could not be told from the least, at step {least:,}."
-            )
-        least_at = "was the least of all" if least == done else f"could not be told from the least, at step {least:,}"
-        return f"It ended at {limit}. The loss of {rows} {least_at}."
+            return f"It ended at {limit}. The loss of {rows} had risen by then. {kept}"
+        best = "was the least of all" if stop.risk[-1] == stop.risk.min() else f"could not be told from {least}"
+        return f"It ended at {limit}. The loss of {rows} {best}."
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name, to be written to a file."""
