@@ -38,18 +38,27 @@ class Watched(Training):
     """A training that is not ended by its held-out rows, with new rows measured beside them."""
 
     new: Holdout
+    held: Compact
+    others: tuple[Holdout, ...] = ()
     over: tuple[int, int] | None = None  # the step that the rule keeps, and the one at which it ends
     checking = watching = 0.0  # CPU seconds
 
-    def watch(self, rows: Compact) -> None:
-        """Measure these rows as well."""
-        self.new = self._hold_out(rows)
+    def _hold_out(self, rows: Compact) -> Holdout:
+        self.held = rows
+        return super()._hold_out(rows)
+
+    def measured_too(self, rows: Compact) -> Holdout:
+        """Measure these rows as well, at every check."""
+        found = super()._hold_out(rows)
+        self.others = (*self.others, found)
+        return found
 
     def _check(self) -> bool:
         began = time.process_time()
         ended = super()._check()
         middle = time.process_time()
-        self.new.check(self.state.step, self.state.network, self.state.averaged)
+        for other in self.others:
+            other.check(self.state.step, self.state.network, self.state.averaged)
         self.checking, self.watching = self.checking + middle - began, self.watching + time.process_time() - middle
         if ended and self.over is None:
             self.over = (self.ended, self.state.step)
@@ -65,7 +74,7 @@ class Longest(Synthesizer):
         codec = Codec.fit(train, schema)
         rows = codec.compact(train)
         training = self._training(self._denoiser(codec.layout, codec.moments(rows)), codec, rows)
-        training.watch(codec.compact(test))
+        training.new = training.measured_too(codec.compact(test))
         return training
 
     def _training(self, network: TableDenoiser, codec: Codec, rows: Compact) -> Watched:
@@ -73,11 +82,16 @@ class Longest(Synthesizer):
         return Watched(usual.state, codec, rows, usual.steps, usual.columns, self.seed)
 
 
-def follow(name: str, rows: int, seed: int) -> dict[str, Any]:
-    """Train on one table."""
+def prepared(name: str, rows: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    """So many training rows by chance, and new rows."""
     train, test = split(name)
     shuffled = np.random.default_rng(seed).permutation(train.num_rows)[:rows]
-    train, test = train.take(np.sort(shuffled)), test.slice(0, NEW_ROWS)
+    return train.take(np.sort(shuffled)), test.slice(0, NEW_ROWS)
+
+
+def follow(name: str, rows: int, seed: int) -> dict[str, Any]:
+    """Train on one table."""
+    train, test = prepared(name, rows, seed)
     training = Longest(seed=seed, target=datasets.DATASETS[name].target).prepare(train, test)
     began = time.process_time()
     for _ in training.run():

@@ -174,6 +174,31 @@ def real(found: Found) -> str:
     )
 
 
+def lighter(found: Found) -> str:
+    """What a rule without held-out rows keeps."""
+    return table(
+        [
+            "table, rows",
+            "longest",
+            "kept",
+            "best",
+            "above the best, %",
+            "without a rule, %",
+            "optimism, of the true one",
+        ],
+        [
+            [
+                f"{one['table']}, {one['rows']:,}",
+                *(f"{one[key]:,}" for key in ("longest training", "kept", "best")),
+                f"{100 * one['excess at the rule']:.2f}",
+                f"{100 * one['excess of the longest training']:.2f}",
+                number(one["estimated over true optimism at the end"]),
+            ]
+            for one in found["results"]
+        ],
+    )
+
+
 def tuned(found: Found) -> str:
     """Scores of each way to train, and what it took."""
     names = list(found["CPU seconds of one model"])
@@ -216,6 +241,7 @@ TABLES: dict[str, tuple[str, Callable[[Found], str]]] = {
     "overfit": ("overfit", overfit),
     "networks": ("networks", networks),
     "real": ("real", real),
+    "lighter": ("lighter", lighter),
     "tuned": ("tuned", tuned),
     "watching": ("watching", watching),
 }
