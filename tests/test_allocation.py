@@ -15,6 +15,7 @@ from scorewise.allocation import (
     log_uniform,
     loss_slope,
     minimum_variance,
+    table_levels,
 )
 
 
@@ -195,3 +196,17 @@ def test_levels_fall_evenly_in_the_logarithm_and_end_at_zero() -> None:
     torch.testing.assert_close(ratios, ratios[:1].expand_as(ratios))
     with pytest.raises(ValueError, match="steps must be at least 2, however: steps=1"):
         log_levels(0.002, 80, 1)
+
+
+def test_levels_of_tables_are_quantiles_of_their_mixture() -> None:
+    low, high, steps = 0.002, 80.0, 33
+    levels = table_levels(low, high, steps)
+    assert levels.shape == (steps + 1,)
+    torch.testing.assert_close(levels[[0, -2, -1]], torch.tensor([high, low, 0.0], dtype=torch.float64))
+    draws = torch.randn(10**6, generator=torch.Generator().manual_seed(0), dtype=torch.float64).mul(2).sub(0.5)
+    draws = draws[(draws > math.log(low)) & (draws < math.log(high))]
+    for k, log_level in enumerate(levels[:-1].log().tolist()):
+        even = (math.log(high) - log_level) / math.log(high / low)
+        assert 0.3 * even + 0.7 * float((draws > log_level).double().mean()) == pytest.approx(k / (steps - 1), abs=2e-3)
+    with pytest.raises(ValueError, match="steps must be at least 2, however: steps=1"):
+        table_levels(low, high, 1)

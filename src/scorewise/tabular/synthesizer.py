@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from sklearn.base import BaseEstimator
 
-from scorewise.allocation import LevelDensity, log_levels
+from scorewise.allocation import LevelDensity, table_levels
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
 from scorewise.tabular import store
@@ -26,7 +26,7 @@ from scorewise.train import State, Step
 
 WIDTH, DEPTH = 256, 3
 CHUNK_ROWS = 1_024
-SAMPLER_STEPS = 30
+SAMPLER_STEPS = 20
 CHECKPOINT_SECONDS = 60.0
 CALIBRATION_ROWS = 30_000
 
@@ -431,7 +431,7 @@ def _sample_rows(network: TableDenoiser, codec: Codec, n: int, seed: int) -> Ite
     """
     device = next(network.parameters()).device
     bf16 = prefers_bf16(device)
-    levels = log_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
+    levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
     for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
         generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
         x = HIGHEST * torch.randn(CHUNK_ROWS, codec.layout.width, generator=generator).to(device)
