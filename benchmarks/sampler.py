@@ -1,6 +1,6 @@
 """Measure how far few evaluations of the sampler are from many; write it as JSON.
 
-    SCOREWISE_DATA_HOME=... python benchmarks/sampler.py [--out benchmarks/sampler.json] [TABLE ...]
+    SCOREWISE_DATA_HOME=... python benchmarks/sampler.py [--out benchmarks/sampler.json] [--markdown] [TABLE ...]
 
 The default network is trained for 250 steps on each table, and 2,048 rows are sampled from the same starting points
 with each ladder of levels and each number of evaluations, and with 200 even in log sigma. In 200 random directions of
@@ -95,12 +95,30 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
                 }
 
 
+def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
+    """Lay the shifts out as a table."""
+    names = [f"{name}, {moment}" for name in tables for moment in ("mean", "2nd moment")]
+    lines = ["| " + " | ".join(["levels", "evaluations", *names]) + " |", "|---|--:|" + "--:|" * len(names)]
+    for row in zip(*tables.values(), strict=True):
+        first = row[0]
+        kind = first["ladder"] + (f", stochastic ({first['churn']:g})" if first["churn"] else "")
+        cells = [f"{one[key]['shift']:.2f} ± {one[key]['se']:.2f}" for one in row for key in ("mean", "second moment")]
+        lines.append("| " + " | ".join([kind, str(first["evaluations"]), *cells]) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure the tables named on the command line."""
     parser = argparse.ArgumentParser(description="Few evaluations of the sampler against many.")
     parser.add_argument("tables", nargs="*", metavar="TABLE", default=["credit_default", "magic", "adult"])
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the table of docs/performance.md; measure nothing"
+    )
     options = parser.parse_args()
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
+        return
     torch.set_num_threads(1)
     found = {}
     for name in options.tables:
