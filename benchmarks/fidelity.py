@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import machine
+from shown import SCORES
 from splits import TABLES, split
 
 from scorewise.datasets import DATASETS
@@ -59,16 +60,8 @@ def measure(name: str, seed: int, minutes: float | None) -> dict[str, object]:
     }
 
 
-SHOWN = {
-    "shapes": ("shapes %", 100, 2),
-    "trends": ("trends %", 100, 2),
-    "detection_linear": ("logistic detection", 1, 3),
-    "detection": ("detection", 1, 3),
-    "detection_differences": ("detection, differences", 1, 3),
-    "utility": ("utility", 1, 3),
-    "beta_recall": ("beta-recall", 1, 3),
-    "closer_to_train": ("closer to train", 1, 3),
-}
+LEFT_OUT = ("alpha_precision", "exact_copies", "missing_patterns")
+SHOWN = {key: shown for key, shown in SCORES.items() if key not in LEFT_OUT}
 
 
 def markdown(results: dict[str, dict[str, Any]]) -> str:

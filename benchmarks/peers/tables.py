@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.catalogue import BUDGETS, HEADLINE, PEERS
+from benchmarks.shown import SCORES
 from benchmarks.splits import TABLES
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -20,19 +21,6 @@ NOTHING = "Nothing has been measured yet."
 Found = dict[str, Any]
 Results = Mapping[str, Found]
 
-SCORES = {
-    "shapes": ("shapes %", 100, 2),
-    "trends": ("trends %", 100, 2),
-    "detection_linear": ("logistic detection", 1, 3),
-    "detection": ("detection", 1, 3),
-    "detection_differences": ("detection, differences", 1, 3),
-    "utility": ("utility", 1, 3),
-    "alpha_precision": ("alpha-precision", 1, 3),
-    "beta_recall": ("beta-recall", 1, 3),
-    "closer_to_train": ("closer to train", 1, 3),
-    "exact_copies": ("exact copies %", 100, 2),
-    "missing_patterns": ("missing patterns %", 100, 2),
-}
 PROTOCOL = ("shape error %", "trend error %", "alpha precision %", "beta recall %", "logistic detection")
 
 
