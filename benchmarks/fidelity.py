@@ -87,7 +87,7 @@ def markdown(results: dict[str, dict[str, Any]]) -> str:
         about = found["machine"]
         machines.setdefault(
             f"{about['processor']}, {about['cores']} cores, {about['instructions']}, bfloat16 used: "
-            f"{about['bfloat16 used']}; torch {about['torch']}, {about['threads']} threads a process",
+            f"{about['bfloat16 used']}; torch {about['torch']}, threads a process: {about['threads']}",
             [],
         ).append(name)
     if len(machines) == 1:

@@ -1,6 +1,6 @@
 """Measure how time and memory grow with rows, columns and category levels; write it as JSON and a figure.
 
-    python benchmarks/growth.py [--out benchmarks/growth.json] [--quick] [AXIS ...]
+    python benchmarks/growth.py [--out benchmarks/growth.json] [--quick] [--markdown] [AXIS ...]
 
 Made-up tables, half number columns (correlated, a tenth zeros), half categories. Each size runs in a process of its
 own, on one thread: encoding is timed once, a training step and the sampling of 1,024 rows as the median of several. A
@@ -147,6 +147,20 @@ def draw(axes: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def markdown(axes: dict[str, dict[str, Any]]) -> str:
+    """Lay sizes and exponents out as a table."""
+    keys = ("seconds of encoding", "seconds of a step", "steps", "seconds of a fit", "peak MB")
+    head = ["rows x columns, levels", "encoding, s", "a step, s", "steps", "a fit, s", "peak MB"]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * len(keys)]
+    for axis, found in axes.items():
+        for one in found["sizes"]:
+            size = f"{one['rows']:,} x {one['columns']}, {one['levels']:,}"
+            lines.append("| " + " | ".join([size, *(f"{one[key]:,}" for key in keys)]) + " |")
+        slopes = [f"{found['exponents'][key]:.2f}" if key in found["exponents"] else "" for key in keys]
+        lines.append("| " + " | ".join([f"exponent of the {axis}", *slopes]) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure the axes named on the command line, or all."""
     parser = argparse.ArgumentParser(description="Growth of time and memory.")
@@ -154,7 +168,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes of each axis")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the table of docs/performance.md; measure nothing"
+    )
     options = parser.parse_args()
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["axes"]))
+        return
     if options.one:
         print(json.dumps(measure(*json.loads(options.one))))
         return
