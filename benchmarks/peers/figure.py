@@ -9,6 +9,7 @@ from benchmarks.peers.tables import Results, points
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 """Okabe and Ito's colours, which are told apart with any kind of colour vision."""
@@ -38,6 +39,9 @@ def draw(results: Results, path: Path) -> None:
     axis.set(
         xscale="log", xlabel="CPU seconds of the fit, one core", ylabel="detection AUC (0.5: cannot be told apart)"
     )
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=130, bbox_inches="tight")

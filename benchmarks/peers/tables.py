@@ -75,9 +75,8 @@ def measured(results: Results, name: str) -> list[list[str]]:
     cells = whole(results, name)
     if not cells:
         return []
-    rows = [
-        ["**floor**", "", "", "", "", *(f"**{floor(cells.values(), key, *how)}**" for key, (_, *how) in SCORES.items())]
-    ]
+    floors = [floor(cells.values(), key, *how) for key, (_, *how) in SCORES.items()]
+    rows = [["**floor**", "", "", "", "", *(f"**{known}**" if known else "" for known in floors)]]
     for peer, found in cells.items():
         costs = [seconds(found, key) for key in ("fit CPU seconds", "sample CPU seconds")]
         peak = f"{max(one['peak MB of fit and sample'] for one in found):,}"
