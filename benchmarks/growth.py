@@ -25,7 +25,6 @@ import torch
 from machine import machine
 
 from scorewise.tabular.calibration import Calibration
-from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import CALIBRATION_ROWS, CHUNK_ROWS, Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -67,10 +66,8 @@ class Pieces(Synthesizer):
         """Seconds of encoding, of a step, of sampling a row; and how many steps and sampled rows a fit has."""
         began = time.perf_counter()
         arrow = to_arrow(frame)
-        codec = Codec.fit(arrow, Schema.infer(arrow))
-        rows = codec.compact(arrow)
-        network = self._denoiser(codec.layout, codec.moments(rows))
-        training = self._training(network, codec, Compact(*rows))
+        network, training, _ = self._prepare(arrow, Schema.infer(arrow), torch.device("cpu"))
+        codec = training.codec
         encoded = time.perf_counter()
         steps, ticks = training.run(), []
         for _ in range(WARM + TIMED):

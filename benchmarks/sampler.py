@@ -41,14 +41,11 @@ class Briefly(Synthesizer):
     def trained(self, name: str) -> tuple[Denoiser, Codec]:
         """Train on a table."""
         train, _ = split(name)
-        codec = Codec.fit(train, Schema.infer(train, self.target))
-        rows = codec.compact(train)
-        network = self._denoiser(codec.layout, codec.moments(rows))
-        training = self._training(network, codec, rows)
+        network, training, _ = self._prepare(train, Schema.infer(train, self.target), torch.device("cpu"))
         training.steps = STEPS
         for _ in training.run():
             pass
-        return network.eval(), codec
+        return network.eval(), training.codec
 
 
 def sampled(denoiser: Denoiser, codec: Codec, levels: Tensor, churn: float = 0.0) -> tuple[Tensor, Tensor, float]:

@@ -3,16 +3,13 @@
 import statistics
 from pathlib import Path
 
-import matplotlib as mpl
 from benchmarks.peers.catalogue import HEADLINE, OURS, PEERS
 from benchmarks.peers.tables import Results, points
-
-mpl.use("Agg")
+from experiments.result import COLOURS
 from matplotlib import pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
-"""Okabe and Ito's colours, which are told apart with any kind of colour vision."""
+GREY = "#999999"
 
 
 def draw(results: Results, path: Path) -> None:
@@ -21,7 +18,7 @@ def draw(results: Results, path: Path) -> None:
     if not found:
         return
     figure, axis = plt.subplots(figsize=(7, 4.2))
-    for peer, colour, marker in zip(PEERS, COLOURS, "osD^vxP*", strict=True):
+    for peer, colour, marker in zip(PEERS, (*COLOURS, GREY), "osD^vxP*", strict=True):
         at = [column for _, column in sorted(found.get(peer, {}).items())]
         if not at:
             continue

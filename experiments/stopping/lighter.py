@@ -13,11 +13,10 @@ over the true one.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from experiments.data import on_disk
 from experiments.result import rounded, run
-from experiments.stopping.real import Longest, prepared
+from experiments.stopping.real import Longest, draw, prepared
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -76,12 +75,8 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         print({key: value for key, value in found[-1].items() if not isinstance(value, list)}, flush=True)
     figure, axes = plt.subplots(1, len(found), figsize=(3 * len(found), 2.6), layout="constrained", squeeze=False)
     for axis, one in zip(axes[0], found, strict=True):
-        for key, colour in (("extrapolated", "C2"), ("new rows", "C1")):
-            loss = np.array(one[key])
-            axis.plot(one["steps"], 100 * (loss / loss.min() - 1), color=colour, label=key)
-        axis.axvline(one["kept"], color="#999999", linestyle=":", label="kept")
-        axis.set(title=f"{one['table']}, {one['rows']:,} rows", ylim=(-0.2, 6), xlabel="steps")
-        axis.title.set_fontsize(9)
+        draw(axis, one, {"extrapolated": "C2", "new rows": "C1"})
+        axis.set_xlabel("steps")
     axes[0, 0].legend(fontsize=7)
     axes[0, 0].set_ylabel("loss above its least, %")
     return {"seeds": [0], "meetings of the others for one": OFTEN, "results": found}, figure

@@ -21,6 +21,7 @@ from benchmarks.splits import TABLES, split
 from experiments.data import on_disk
 from experiments.result import rounded, run
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scorewise import datasets
@@ -71,10 +72,9 @@ class Longest(Synthesizer):
     def prepare(self, train: pa.Table, test: pa.Table) -> Watched:
         """Encode, make the network, hold rows out."""
         schema = Schema.infer(pa.concat_tables([train, test]), self.target)
-        codec = Codec.fit(train, schema)
-        rows = codec.compact(train)
-        training = self._training(self._denoiser(codec.layout, codec.moments(rows)), codec, rows)
-        training.new = training.measured_too(codec.compact(test))
+        _, training, _ = self._prepare(train, schema, torch.device("cpu"))
+        assert isinstance(training, Watched)
+        training.new = training.measured_too(training.codec.compact(test))
         return training
 
     def _training(self, network: TableDenoiser, codec: Codec, rows: Compact) -> Watched:
@@ -121,6 +121,16 @@ def follow(name: str, rows: int, seed: int) -> dict[str, Any]:
     }
 
 
+def draw(axis: Axes, one: dict[str, Any], curves: dict[str, str]) -> None:
+    """Draw losses, named with their colours, in percent above their least, and the step that was kept."""
+    for key, colour in curves.items():
+        loss = np.array(one[key])
+        axis.plot(one["steps"], 100 * (loss / loss.min() - 1), color=colour, label=key)
+    axis.axvline(one["kept"], color="#999999", linestyle=":", label="kept")
+    axis.set(title=f"{one['table']}, {one['rows']:,} rows", ylim=(-0.2, 6))
+    axis.title.set_fontsize(9)
+
+
 def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
     """Train on every table, and draw both losses."""
     if not on_disk("credit_default_train", "credit_default_test", *TABLES[1:]):
@@ -135,12 +145,7 @@ def experiment(quick: bool) -> tuple[dict[str, Any], Figure]:
         print({key: value for key, value in found[-1].items() if not isinstance(value, list)}, flush=True)
     figure, axes = plt.subplots(-(-len(found) // 3), 3, figsize=(9.5, 2.4 * -(-len(found) // 3)), layout="constrained")
     for axis, one in zip(axes.flat, found, strict=False):
-        for key, colour in (("held-out rows", "C0"), ("new rows", "C1")):
-            loss = np.array(one[key])
-            axis.plot(one["steps"], 100 * (loss / loss.min() - 1), color=colour, label=key)
-        axis.axvline(one["kept"], color="#999999", linestyle=":", label="kept")
-        axis.set(title=f"{one['table']}, {one['rows']:,} rows", ylim=(-0.2, 6))
-        axis.title.set_fontsize(9)
+        draw(axis, one, {"held-out rows": "C0", "new rows": "C1"})
     for axis in axes.flat[len(found) :]:
         axis.axis("off")
     axes.flat[0].legend(fontsize=7)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from scorewise.interpolation import interpolate
+
 Base = Callable[[Tensor], Tensor]
 """The density in the loss: of edges of buckets in `log sigma`, shape (K + 1,), to the mass of each, shape (K,)."""
 
@@ -270,14 +272,11 @@ def table_levels(low: float, high: float, steps: int) -> Tensor:
 
     Reference: derived here; what it saves is in `docs/performance.md`.
     """
-    if steps < 2:
-        raise ValueError(f"steps must be at least 2, however: {steps=}.")
+    levels = log_levels(low, high, steps)
     grid = torch.linspace(math.log(high), math.log(low), 4_097, dtype=torch.float64)
     above = torch.special.ndtr((grid + 0.5) / 2.0)
     passed = 0.3 * torch.linspace(0, 1, len(grid), dtype=torch.float64)
     passed += 0.7 * (above[0] - above) / (above[0] - above[-1])
     aims = torch.linspace(0, 1, steps, dtype=torch.float64)
-    right = torch.searchsorted(passed, aims).clamp(1, len(grid) - 1)
-    share = (aims - passed[right - 1]) / (passed[right] - passed[right - 1])
-    levels = torch.lerp(grid[right - 1], grid[right], share.clamp(0, 1)).exp()
-    return torch.cat([levels, torch.zeros(1, dtype=torch.float64)])
+    levels[:-1] = interpolate(aims, passed, grid).exp()
+    return levels

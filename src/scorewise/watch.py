@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from scorewise.estimate import Estimate
+from scorewise.interpolation import interpolate
 from scorewise.record import Means, Record, Seen
 from scorewise.stopping import Stop
 
@@ -101,7 +101,7 @@ def penalised(optimism: Callable[[], Estimate], first: int = 100, growth: float 
         knots = means.value.new_tensor(list(made)).add(1).log()
         values, errors = means.value.new_tensor(list(made.values())).T
         at = means.step.to(means.value).add(1).log()
-        penalty = Estimate(_interpolate(at, knots, values), _interpolate(at, knots, errors))
+        penalty = Estimate(interpolate(at, knots, values), interpolate(at, knots, errors))
         return _least(means, penalty, "least training loss plus optimism")
 
     return rule
@@ -149,12 +149,3 @@ def _least(means: Means, penalty: Estimate | None, reason: str) -> Verdict:
     unknown = torch.full_like(risk, torch.nan)
     stop = Stop(int(means.step[best]), means.step, risk, unknown, unknown, se, reason)
     return Verdict(stop, best == count - 1, done)
-
-
-def _interpolate(at: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Piecewise linear interpolation at increasing knots, constant beyond the last one."""
-    if len(knots) == 1:
-        return values[0].expand(at.shape)
-    right = torch.searchsorted(knots, at).clamp(1, len(knots) - 1)
-    share = ((at - knots[right - 1]) / (knots[right] - knots[right - 1])).clamp(0, 1)
-    return torch.lerp(values[right - 1], values[right], share)

@@ -32,7 +32,8 @@ def frame(rows: int, seed: int, missing: float = 0.1) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def report() -> Report:
     """Another sample of the same source as the synthetic table."""
-    return evaluate(frame(400, 0), frame(300, 1), test=frame(200, 2), target="rich", threads=1, trace={"loss": [2, 1]})
+    tables = {"real": frame(400, 0), "synthetic": frame(300, 1), "test": frame(200, 2)}
+    return evaluate(**tables, target="rich", threads=1, trace={"loss": [2, 1]}, stopped="It ended.")
 
 
 def test_everything_is_measured_of_another_sample_of_the_source(report: Report) -> None:
@@ -41,6 +42,7 @@ def test_everything_is_measured_of_another_sample_of_the_source(report: Report) 
     assert report.rows == {"real": 400, "synthetic": 300, "test": 200}
     assert report.target == "rich"
     assert report.trace == {"loss": [2.0, 1.0]}
+    assert report.about["stopped"] == "It ended."
     for score in report.scores.values():
         assert score.floor is not None
         assert score.floor_se is not None

@@ -201,10 +201,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         schema = self.schema
         if not isinstance(schema, Schema):
             schema = Schema.infer(table, self.target, overrides=schema)
-        codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
-        rows = codec.compact(table)
-        network = self._denoiser(codec.layout, codec.moments(rows)).to(device)
-        training = self._training(network, codec, Compact(*(part.to(device) for part in rows)))
+        network, training, rows = self._prepare(table, schema, device)
+        codec = training.codec
         fingerprint = self._fingerprint(rows, training.steps)
         self._resume(training, fingerprint)
         first, since, saved = training.state.step, time.monotonic(), time.monotonic()
@@ -373,6 +371,15 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
     def _denoiser(self, layout: Layout, moments: Moments) -> TableDenoiser:
         return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(self.seed))
+
+    def _prepare(
+        self, table: pa.Table, schema: Schema, device: torch.device
+    ) -> tuple[TableDenoiser, Training, Compact]:
+        """Encode a table; give the network and its training on the device, and the rows on the CPU."""
+        codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
+        rows = codec.compact(table)
+        network = self._denoiser(codec.layout, codec.moments(rows)).to(device)
+        return network, self._training(network, codec, Compact(*(part.to(device) for part in rows))), rows
 
     def _training(self, network: TableDenoiser, codec: Codec, rows: Compact) -> Training:
         columns = len(codec.schema.numbers) + len(codec.schema.categories)
