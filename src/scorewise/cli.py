@@ -36,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # half of the time that help takes would go to importing it
 )
 
 
@@ -202,7 +203,10 @@ def evaluate(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Hold a synthetic table against the real one: fidelity, usefulness, privacy."""
+    """Judge a synthetic table by the real one.
+
+    What is measured is its fidelity, its usefulness and its privacy, each score beside its floor.
+    """
     _check_one_standard_input(real, synthetic, test)
     for output in (json_file, report):
         if output is not None:
@@ -231,7 +235,10 @@ def schema(
     out: Annotated[str, typer.Option(metavar="FILE", help="Where to write it; - is the standard output.")] = "-",
     target: Target = None,
 ) -> None:
-    """Say what the table is taken for, as JSON: edit it, and give it to `scorewise fit --schema`."""
+    """Say what the table is taken for, as JSON.
+
+    Edit it, and give it to `scorewise fit --schema`.
+    """
     if out != "-":
         _check_output(out, ())
     table = _read(train)
@@ -255,7 +262,10 @@ def demo(
     ] = DEMO_MINUTES,
     quiet: Quiet = False,
 ) -> None:
-    """Fit, sample and evaluate in one go, in under five minutes: a model, a synthetic table, a report."""
+    """Fit, sample and evaluate in one go.
+
+    It takes less than five minutes and gives a model, a synthetic table and a report.
+    """
     _check_demo_folder(out)
     name, table, target = _demo_table(data, target, quiet)
     train, test = _hold_out(table, seed)
@@ -300,7 +310,7 @@ def experiment(
     quick: Annotated[bool, typer.Option("--quick", help="A small form, to see that it works.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="For JSON and figure.")] = None,
 ) -> None:
-    """Run one of the experiments that come with a clone, or list them."""
+    """Run an experiment that comes with a clone, or list them."""
     clone = find_clone(Path(__file__).parent)
     chosen = choose(list_scripts(clone), suite, name)
     if name is None:
