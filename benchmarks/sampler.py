@@ -3,11 +3,11 @@
     SCOREWISE_DATA_HOME=... python benchmarks/sampler.py [--out benchmarks/sampler.json] [--markdown] [TABLE ...]
 
 The default network is trained for 250 steps on each table, and 2,048 rows are sampled from the same starting points
-with each ladder of levels and each number of evaluations, and with 200 even in log sigma. In 200 random directions of
-the normal scores the mean and the second moment are compared with those of the 200 evaluations: root mean square of the
-shifts over directions, in standard errors of a mean over 27,000 rows, and the standard error of a shift, which the
-sampled rows are too few to be without. The stochastic sampler raises the level by a tenth before each step; its own
-noise is in its error.
+with each ladder of levels, with and without the corrector, with each number of evaluations, and with 200 even in log
+sigma. In 200 random directions of the normal scores the mean and the second moment are compared with those of the 200
+evaluations: root mean square of the shifts over directions, in standard errors of a mean over 27,000 rows, and the
+standard error of a shift, which the sampled rows are too few to be without. The stochastic sampler raises the level by
+a tenth before each step; its own noise is in its error.
 """
 
 import argparse
@@ -33,6 +33,13 @@ from scorewise.tabular.training import HIGHEST, LOWEST
 
 ROWS, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 250, 200, 200, 27_000, 0.1
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
+COUNTS = (12, 16, 20, 30)
+COMPARED = [
+    *(("even in log sigma", True, count, 0.0) for count in COUNTS),
+    *(("table_levels", correct, count, 0.0) for correct in (False, True) for count in COUNTS),
+    ("table_levels", True, 20, CHURN),
+]
+"""Ladder, whether steps are corrected, evaluations and churn."""
 
 
 class Briefly(Synthesizer):
@@ -48,13 +55,15 @@ class Briefly(Synthesizer):
         return network.eval(), training.codec
 
 
-def sampled(denoiser: Denoiser, codec: Codec, levels: Tensor, churn: float = 0.0) -> tuple[Tensor, Tensor, float]:
+def sampled(
+    denoiser: Denoiser, codec: Codec, levels: Tensor, churn: float = 0.0, correct: bool = True
+) -> tuple[Tensor, Tensor, float]:
     """Sample; give normal scores (ROWS, n), codes (ROWS, M) and CPU seconds."""
     x = HIGHEST * torch.randn(ROWS, codec.layout.width, generator=torch.Generator().manual_seed(0))
     noise, began, made = torch.Generator().manual_seed(1), time.process_time(), []
     with torch.inference_mode():
         for chunk in x.split(CHUNK_ROWS):
-            for state in multistep(denoiser, chunk, levels, churn, noise):
+            for state in multistep(denoiser, chunk, levels, churn, noise, correct):
                 chunk = state.x
             made.append(chunk)
     seconds = time.process_time() - began
@@ -78,18 +87,18 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
     """Compare ladders and numbers of evaluations on one table."""
     denoiser, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name)
     reference, codes, _ = sampled(denoiser, codec, log_levels(LOWEST, HIGHEST, REFERENCE))
-    for ladder, levels in LADDERS.items():
-        for evaluations in (12, 16, 20, 30):
-            for churn in (0.0, CHURN) if ladder == "table_levels" and evaluations == 20 else (0.0,):
-                scores, own, seconds = sampled(denoiser, codec, levels(LOWEST, HIGHEST, evaluations), churn)
-                yield {
-                    "ladder": ladder,
-                    "evaluations": evaluations,
-                    "churn": churn,
-                    **shifts(scores, reference),
-                    "codes that differ": round(float((own != codes).double().mean()), 4),
-                    "CPU seconds": round(seconds, 2),
-                }
+    for ladder, correct, evaluations, churn in COMPARED:
+        levels = LADDERS[ladder](LOWEST, HIGHEST, evaluations)
+        scores, own, seconds = sampled(denoiser, codec, levels, churn, correct)
+        yield {
+            "ladder": ladder,
+            "corrected": correct,
+            "evaluations": evaluations,
+            "churn": churn,
+            **shifts(scores, reference),
+            "codes that differ": round(float((own != codes).double().mean()), 4),
+            "CPU seconds": round(seconds, 2),
+        }
 
 
 def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
@@ -98,7 +107,8 @@ def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
     lines = ["| " + " | ".join(["levels", "evaluations", *names]) + " |", "|---|--:|" + "--:|" * len(names)]
     for row in zip(*tables.values(), strict=True):
         first = row[0]
-        kind = first["ladder"] + (f", stochastic ({first['churn']:g})" if first["churn"] else "")
+        kind = first["ladder"] + ("" if first["corrected"] else ", uncorrected")
+        kind += f", stochastic ({first['churn']:g})" if first["churn"] else ""
         cells = [f"{one[key]['shift']:.2f} ± {one[key]['se']:.2f}" for one in row for key in ("mean", "second moment")]
         lines.append("| " + " | ".join([kind, str(first["evaluations"]), *cells]) + " |")
     return "\n".join(lines)

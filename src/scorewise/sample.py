@@ -26,14 +26,21 @@ class Reverse(NamedTuple):
 
 
 def multistep(
-    denoiser: Denoiser, x: Tensor, levels: Tensor, churn: float = 0.0, generator: torch.Generator | None = None
+    denoiser: Denoiser,
+    x: Tensor,
+    levels: Tensor,
+    churn: float = 0.0,
+    generator: torch.Generator | None = None,
+    correct: bool = True,
 ) -> Iterator[Reverse]:
-    """Integrate the probability flow by an exponential integrator of second order, one evaluation a step.
+    """Integrate the probability flow by an exponential predictor and corrector, one evaluation a step.
 
-    With `h = log(sigma/sigma')` the step `x' = (sigma'/sigma) x + (1 - sigma'/sigma) D` is exact for a posterior mean D
-    that does not change; D is extrapolated to the middle of the step from the two last evaluations,
-    `D = D_i + (h_i / (2 h_(i-1))) (D_i - D_(i-1))`. For Gaussian rows and log-uniform levels its error in the
-    covariance is less than a third of Heun's at equal evaluations (40 against 40, held in the tests).
+    With `l = -log sigma` and `h = l' - l` a step is `x' = exp(-h) x + int_0^h exp(s - h) D(l + s) ds`. The predictor
+    takes for the posterior mean D the line through its last two evaluations. The corrector makes the step before once
+    more, with the line through the newest evaluation and the one before, and moves the rows by what that changes; the
+    evaluation is not repeated, so it is free. Both are of second order; corrected rows are a half to a fifth as far
+    from where many small steps lead. For Gaussian rows and log-uniform levels the error in the covariance is less than
+    a tenth of Heun's at equal evaluations (40 against 40, held in the tests).
 
     With `churn > 0` it is stochastic: before each step the level is raised by the factor `1 + churn` with fresh
     noise, which lets later steps correct the errors of earlier ones.
@@ -44,25 +51,37 @@ def multistep(
         levels: decreasing standard deviations, shape (T + 1,), the last one 0.
         churn: relative raise of the level before each step; 0 is deterministic.
         generator: source of randomness when `churn > 0`.
+        correct: whether steps are corrected.
 
     Yields:
-        The state after each of the T steps; the last one has level 0.
+        The state after each of the T steps, as predicted; the last one has level 0.
 
-    Reference: Lu, Zhou, Bao, Chen, Li, Zhu, "DPM-Solver++: fast solver for guided sampling of diffusion probabilistic
-    models", 2022, algorithm 2.
+    Reference: Zhao, Bai, Rao, Zhou, Lu, "UniPC: a unified predictor-corrector framework for fast sampling of diffusion
+    models", 2023, algorithm 1 (of data prediction); the weights are those of Adams' methods, derived here.
     """
-    last: tuple[Tensor, float] | None = None
+    last: tuple[Tensor, Tensor, float] | None = None
     for here, below in _steps(levels):
-        x, start = _raised(x, here, below, churn, generator)
-        mean = _mean_at(denoiser, x, start)
+        raised, start = _raised(x, here, below, churn, generator)
+        mean = _mean_at(denoiser, raised, start)
+        slope = torch.zeros_like(mean)
+        if last is not None:
+            origin, earlier, h = last
+            slope = (mean - earlier) / h
+            if correct:
+                raised = raised + (_exponential_step(origin, earlier, slope, h) - x)
         ahead = mean
         if below > 0:
             h = math.log(start / below)
-            middle = mean if last is None else mean + (mean - last[0]) * (h / (2 * last[1]))
-            ahead = (below / start) * x + (1 - below / start) * middle
-            last = mean, h
+            ahead = _exponential_step(raised, mean, slope, h)
+            last = raised, mean, h
         x = ahead
         yield Reverse(x, below, mean)
+
+
+def _exponential_step(x: Tensor, mean: Tensor, slope: Tensor, h: float) -> Tensor:
+    """A step down by h in log sigma with posterior means on the line `mean + slope s`, s from 0 to h."""
+    share = -math.expm1(-h)
+    return (1 - share) * x + share * mean + (h - share) * slope
 
 
 def heun(
