@@ -24,9 +24,9 @@ import pandas as pd
 import torch
 from machine import machine
 
-from scorewise.tabular.calibration import Calibration
+from scorewise.tabular.calibration import Calibration, calibration_rows
 from scorewise.tabular.schema import Schema
-from scorewise.tabular.synthesizer import CALIBRATION_ROWS, CHUNK_ROWS, Synthesizer
+from scorewise.tabular.synthesizer import CHUNK_ROWS, Synthesizer
 from scorewise.tabular.table import to_arrow
 
 AXES: dict[str, list[tuple[int, int, int]]] = {  # rows, columns, levels
@@ -85,7 +85,7 @@ class Pieces(Synthesizer):
         return {
             "encoded width": codec.layout.width,
             "steps": training.steps,
-            "calibration rows": min(arrow.num_rows, CALIBRATION_ROWS),
+            "calibration rows": calibration_rows(arrow.num_rows, training.steps),
             "seconds of encoding": round(encoded - began, 3),
             "seconds of a step": round(median(ticks[WARM:]), 4),
             "seconds of sampling a row": float(f"{median(chunks) / CHUNK_ROWS:.3g}"),

@@ -1,6 +1,6 @@
 import numpy as np
 
-from scorewise.tabular.calibration import LEVELS, Calibration
+from scorewise.tabular.calibration import LEVELS, Calibration, calibration_rows
 
 
 def _sample(seed: int, rows: int = 40_000) -> np.ndarray:
@@ -34,3 +34,11 @@ def test_identity_and_columns_with_too_few_cells_are_left_alone() -> None:
     np.testing.assert_allclose(Calibration.identity(2).apply(scores), scores)
     few = Calibration.fit(scores, np.ones((50, 2), dtype=bool))
     np.testing.assert_array_equal(few.quantiles, np.tile(LEVELS, (2, 1)))
+
+
+def test_a_longer_training_is_calibrated_on_more_rows_and_never_on_more_than_the_table_has() -> None:
+    assert calibration_rows(500, 10_000) == 500
+    assert calibration_rows(27_000, 10) == 4_096
+    assert calibration_rows(27_000, 400) == 12_000
+    assert calibration_rows(27_000, 3_427) == 27_000
+    assert calibration_rows(1_000_000, 8_456) == 30_000

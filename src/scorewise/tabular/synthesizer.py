@@ -16,7 +16,7 @@ from scorewise.allocation import LevelDensity, table_levels
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.sample import multistep
 from scorewise.tabular import store
-from scorewise.tabular.calibration import Calibration
+from scorewise.tabular.calibration import Calibration, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
@@ -28,7 +28,6 @@ WIDTH, DEPTH = 256, 3
 CHUNK_ROWS = 1_024
 SAMPLER_STEPS = 20
 CHECKPOINT_SECONDS = 60.0
-CALIBRATION_ROWS = 30_000
 
 
 class Progress(NamedTuple):
@@ -223,7 +222,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 self._save_checkpoint(training, fingerprint)
         network.eval()
         drawn: list[Chosen] = []
-        for made, chosen in _sample_rows(network, codec, min(table.num_rows, CALIBRATION_ROWS), -1 - self.seed):
+        sampled = calibration_rows(table.num_rows, training.state.step)
+        for made, chosen in _sample_rows(network, codec, sampled, -1 - self.seed):
             drawn.append(chosen)
             yield Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows")
         made_rows = _joined(drawn)
