@@ -56,9 +56,9 @@ def _found(peer: str, seed: int, detection: float, **other: Any) -> dict[str, An
 
 def test_ours_and_the_others_take_turns(load: Any) -> None:
     plan = load("cells").planned(["credit_default"], list(load("catalogue").PEERS), 10, (0.5, 1, 2, 5))
-    assert len({cell.key for cell in plan}) == len(plan) == 3 * 5 + 7
+    assert len({cell.key for cell in plan}) == len(plan) == 3 * 7 + 7
     places = [k for k, cell in enumerate(plan) if cell.peer != "scorewise"]
-    assert all(1 <= after - before <= 4 for before, after in itertools.pairwise(places))
+    assert all(1 <= after - before <= 5 for before, after in itertools.pairwise(places))
     assert places[0] <= 3
     assert places[-1] >= len(plan) - 4
 
@@ -139,6 +139,49 @@ def test_tables_show_floors_and_the_spread_of_several_fits(load: Any) -> None:
     assert f"| {50 * (11 + 0.01 * 26_800) / 3600:.1f} |" in tables.unfinished(results)
     assert "0.570 (610 s)" in tables.curve(results)
     assert "at most 1.02 times" in tables.machine(results)
+
+
+def test_who_is_ahead_is_told_by_which_way_is_better_and_by_two_standard_errors(load: Any) -> None:
+    def cell(peer: str, **scores: tuple[float, float]) -> list[dict[str, Any]]:
+        kept = {key: {"value": value, "se": se, "floor": 0.5} for key, (value, se) in scores.items()}
+        return [_found(peer, 0, 0.6, scores=kept)]
+
+    cells = {
+        "scorewise": cell(
+            "scorewise", detection=(0.47, 0.01), shapes=(0.02, 0.001), beta_recall=(0.48, 0.01), utility=(0.7, 0.01)
+        ),
+        "tvae": cell("tvae", detection=(0.52, 0.01), shapes=(0.03, 0.001), utility=(0.5, 0.01)),
+        "tabular_argn": cell("tabular_argn", detection=(0.6, 0.01), shapes=(0.04, 0.001), beta_recall=(0.1, 0.01)),
+    }
+    found = {one.key: one for one in load("lead").standings(cells, "beijing_pm25")}
+    assert {key: (one.place, one.peer) for key, one in found.items()} == {
+        "shapes": ("ahead", "tvae"),
+        "detection": ("level", "tvae"),
+        "utility": ("behind", "tvae"),
+        "beta_recall": ("ahead", "tabular_argn"),
+    }
+    assert found["detection"].lead == pytest.approx(-0.01)
+    assert found["detection"].se == pytest.approx(math.sqrt(2e-4))
+    as_auc = {one.key: one for one in load("lead").standings(cells, "adult")}
+    assert as_auc["utility"].place == "ahead"
+    results = {f"{peer} {k}": one for peer, ones in cells.items() for k, one in enumerate(ones)}
+    for one in results.values():
+        one["table"] = "beijing_pm25"
+    row = load("tables").lead(results).splitlines()[2]
+    said = "detection 0.470 against 0.520 ± 0.014 (TVAE (SDV)): level;"
+    assert row.startswith(f"| `beijing_pm25` | 4 | 2 | 1 | 1 | {said}")
+
+
+def test_a_race_is_to_where_the_other_one_ended(load: Any) -> None:
+    points = {
+        "scorewise": {0.1: [(20.0, 0.95), (22.0, 0.93)], 0.5: [(60.0, 0.8)], 10.0: [(600.0, 0.6)]},
+        "tvae": {0.5: [(30.0, 0.5)], 10.0: [(630.0, 0.94)]},
+        "tabular_argn": {10.0: [(500.0, 0.55)]},
+    }
+    races = load("lead").races(points)
+    assert [race.peer for race in races] == ["tabular_argn", "tvae"]
+    assert races[0].own is None
+    assert (races[1].own, races[1].reached, races[1].seconds) == (21.0, pytest.approx(0.94), 630.0)
 
 
 def test_cells_of_a_shorter_budget_are_not_shown_beside_those_of_a_longer(load: Any) -> None:

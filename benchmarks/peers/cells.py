@@ -6,7 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.peers.catalogue import HEADLINE, OURS, SEEDS, STRONGEST
+from benchmarks.peers.catalogue import HEADLINE, OURS, SEEDS, SOONER, STRONGEST
 
 Found = dict[str, Any]
 
@@ -59,7 +59,8 @@ def planned(tables: Iterable[str], peers: Sequence[str], minutes: float, budgets
         curve = tuple(budgets) if headline else ()
         seeds = SEEDS if headline else SEEDS[:1]
         ours = [Cell(table, OURS, seed, minutes, (), True) for seed in seeds]
-        ours += [Cell(table, OURS, seed, budget, (), False) for seed in seeds for budget in curve]
+        soon = [budget for budget in SOONER if budget < minutes] if headline else []
+        ours += [Cell(table, OURS, seed, budget, (), False) for seed in seeds for budget in (*soon, *curve)]
         others = [Cell(table, peer, SEEDS[0], minutes, curve, True) for peer in chosen if peer != OURS]
         cells += _in_turns(ours if OURS in chosen else [], others)
     return cells

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.catalogue import BUDGETS, HEADLINE, PEERS
+from benchmarks.peers.lead import Standing, races, standings
 from benchmarks.shown import SCORES
 from benchmarks.splits import TABLES
 
@@ -147,6 +148,44 @@ def curve(results: Results) -> str:
     return table(["generator", *head], rows)
 
 
+def race(results: Results) -> str:
+    """CPU seconds to the detection AUC at which each other generator ended."""
+    rows = []
+    for one in races(points(results)):
+        own = ["not reached", "", ""]
+        if one.own is not None:
+            own = [f"{one.reached:.3f}", f"{one.own:,.0f}", f"1/{one.seconds / one.own:,.1f}"]
+        rows.append([PEERS[one.peer].title, f"{one.auc:.3f}", f"{one.seconds:,.0f}", *own])
+    return table(["generator", "its detection", "its fit CPU s", "ours", "our fit CPU s", "share"], rows)
+
+
+def lead(results: Results) -> str:
+    """On how many scores ours is ahead of every other generator, and where it is not, by how much."""
+    rows, every = [], []
+    for name in TABLES:
+        found = standings(whole(results, name), name)
+        every += found
+        if found:
+            told = "; ".join(filter(None, map(_told, found)))
+            rows.append([f"`{name}`", *_counts([one.place for one in found]), told])
+    if rows:
+        rows.append(["all", *_counts([one.place for one in every]), ""])
+    return table(["table", "scores", "ahead", "level", "behind", "where not ahead, and of whom"], rows)
+
+
+def _counts(places: list[str]) -> list[str]:
+    return [str(len(places)), *(str(places.count(place)) for place in ("ahead", "level", "behind"))]
+
+
+def _told(one: Standing) -> str:
+    """A score on which ours is not ahead, in words; nothing of the others."""
+    if one.place == "ahead":
+        return ""
+    title, scale, digits = SCORES[one.key]
+    ours, theirs = (f"{scale * value:.{digits}f}" for value in (one.ours, one.theirs))
+    return f"{title} {ours} against {theirs} ± {scale * one.se:.{digits}f} ({PEERS[one.peer].title}): {one.place}"
+
+
 def figure(results: Results) -> str:
     """The figure, once there is something to draw."""
     return "![Detection AUC against CPU seconds of the fit](benchmarks.png)" if points(results) else NOTHING
@@ -257,6 +296,8 @@ MADE: dict[str, Callable[[Results], str]] = {
     "headline": headline,
     "figure": figure,
     "curve": curve,
+    "race": race,
+    "lead": lead,
     "others": others,
     "protocol": protocol,
     "means": means,
