@@ -141,6 +141,16 @@ def test_tables_show_floors_and_the_spread_of_several_fits(load: Any) -> None:
     assert "at most 1.02 times" in tables.machine(results)
 
 
+def test_a_score_that_sdmetrics_cannot_compute_is_a_dash(load: Any) -> None:
+    tables, theirs = load("tables"), {"shapes": 0.01, "trends_legacy": 0.02, "detection_linear": None}
+    results = {"t": _found("tvae", 0, 0.9, sdmetrics=theirs)}
+    assert "| TVAE (SDV), here | 1.00 | 2.00 |  |  | – |" in tables.protocol(results)
+    results["o"] = _found("scorewise", 0, 0.6, sdmetrics={**theirs, "detection_linear": 0.9})
+    for one in results.values():
+        one["scores"]["detection_linear"] = {"value": 0.8, "se": 0.01, "floor": 1.0}
+    assert "| detection_linear | 1 | 0.1000 | 0.1000 |" in tables.crosscheck(results)
+
+
 def test_who_is_ahead_is_told_by_which_way_is_better_and_by_two_standard_errors(load: Any) -> None:
     def cell(peer: str, **scores: tuple[float, float]) -> list[dict[str, Any]]:
         kept = {key: {"value": value, "se": se, "floor": 0.5} for key, (value, se) in scores.items()}

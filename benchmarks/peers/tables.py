@@ -214,10 +214,10 @@ def protocol(results: Results) -> str:
         scored = [one for one in found if "sdmetrics" in one]
         if not scored:
             continue
-        theirs = [
-            spread([one["sdmetrics"][key] for one in scored], math.nan, scale, digits)
-            for key, scale, digits in (("shapes", 100, 2), ("trends_legacy", 100, 2), ("detection_linear", 1, 4))
-        ]
+        theirs = []
+        for key, scale, digits in (("shapes", 100, 2), ("trends_legacy", 100, 2), ("detection_linear", 1, 4)):
+            known = [one["sdmetrics"][key] for one in scored if one["sdmetrics"][key] is not None]
+            theirs.append(spread(known, math.nan, scale, digits) if known else "–")
         ours = [score(scored, key, 100, 2) for key in ("alpha_precision", "beta_recall")]
         rows.append([f"{PEERS[peer].title}, here", theirs[0], theirs[1], *ours, theirs[2]])
     return table(["generator", *PROTOCOL], rows)
@@ -237,7 +237,11 @@ def crosscheck(results: Results) -> str:
     scored = [one for one in results.values() if "sdmetrics" in one]
     rows = []
     for key in ("shapes", "trends_legacy", "detection_linear"):
-        apart = [abs(one["scores"][key]["value"] - one["sdmetrics"][key]) for one in scored if key in one["scores"]]
+        apart = [
+            abs(one["scores"][key]["value"] - one["sdmetrics"][key])
+            for one in scored
+            if key in one["scores"] and one["sdmetrics"][key] is not None
+        ]
         if apart:
             rows.append([key, str(len(apart)), f"{statistics.median(apart):.4f}", f"{max(apart):.4f}"])
     return table(["score", "samples", "median difference", "greatest difference"], rows)

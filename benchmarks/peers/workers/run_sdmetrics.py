@@ -1,7 +1,9 @@
 """Score a sample by sdmetrics, to hold our scores against: `python run_sdmetrics.py FOLDER`.
 
 Reads `train.parquet`, `typed.parquet` and `job.json`, writes `sdmetrics.json`: errors of column shapes and of pair
-trends (1 minus the mean score of the quality report, NaN left out), and logistic detection.
+trends (1 minus the mean score of the quality report, NaN left out), and logistic detection. That one cannot be computed
+of a sample with levels that the real table does not have, such as TabularARGN's `_RARE_`; it is null then, with the
+reason.
 """
 
 import json
@@ -28,9 +30,18 @@ def main() -> None:
     found = {
         "shapes": 1 - report.get_details("Column Shapes")["Score"].mean(),
         "trends_legacy": 1 - report.get_details("Column Pair Trends")["Score"].mean(),
-        "detection_linear": LogisticDetection.compute(real, synthetic, metadata),
         "sdmetrics": version("sdmetrics"),
+        "detection_linear": None,
     }
+    strange = {
+        name: sorted(levels)
+        for name in said["categories"]
+        if (levels := set(synthetic[name].dropna().astype(str)) - set(real[name].dropna().astype(str)))
+    }
+    if strange:
+        found["reason"] = f"levels that the real table does not have: {strange}"
+    else:
+        found["detection_linear"] = LogisticDetection.compute(real, synthetic, metadata)
     (folder / "sdmetrics.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
