@@ -33,11 +33,11 @@ from scorewise.tabular.training import HIGHEST, LOWEST
 
 ROWS, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 250, 200, 200, 27_000, 0.1
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
-COUNTS = (12, 16, 20, 30)
+COUNTS = (12, 16, 20, 24)
 COMPARED = [
     *(("even in log sigma", True, count, 0.0) for count in COUNTS),
     *(("table_levels", correct, count, 0.0) for correct in (False, True) for count in COUNTS),
-    ("table_levels", True, 20, CHURN),
+    ("table_levels", True, 24, CHURN),
 ]
 """Ladder, whether steps are corrected, evaluations and churn."""
 

@@ -255,7 +255,7 @@ def log_levels(low: float, high: float, steps: int) -> Tensor:
 def table_levels(low: float, high: float, steps: int) -> Tensor:
     """Decreasing levels of a sampler of tables, denser where most columns are decided, then 0.
 
-    `log sigma` are quantiles of `0.3 U(log low, log high) + 0.7 N(-1, 2^2)`, the second cut to the range. The step of
+    `log sigma` are quantiles of `0.3 U(log low, log high) + 0.7 N(-1/2, 2^2)`, the second cut to the range. The step of
     an exponential integrator errs by how much the posterior mean changes within it; of standardised columns that is
     most around the levels that training weighs most (`WIDE`), and next to nothing at both ends.
 
@@ -274,7 +274,7 @@ def table_levels(low: float, high: float, steps: int) -> Tensor:
     """
     levels = log_levels(low, high, steps)
     grid = torch.linspace(math.log(high), math.log(low), 4_097, dtype=torch.float64)
-    above = torch.special.ndtr((grid + 1.0) / 2.0)
+    above = torch.special.ndtr((grid + 0.5) / 2.0)
     passed = 0.3 * torch.linspace(0, 1, len(grid), dtype=torch.float64)
     passed += 0.7 * (above[0] - above) / (above[0] - above[-1])
     aims = torch.linspace(0, 1, steps, dtype=torch.float64)

@@ -26,7 +26,7 @@ from scorewise.train import State, Step
 
 WIDTH, DEPTH = 256, 3
 CHUNK_ROWS = 1_024
-SAMPLER_STEPS = 20
+SAMPLER_STEPS = 24
 CHECKPOINT_SECONDS = 60.0
 
 
