@@ -33,7 +33,7 @@ from scorewise.tabular.training import HIGHEST, LOWEST
 
 ROWS, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 250, 200, 200, 27_000, 0.1
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
-COUNTS = (12, 16, 20, 24)
+COUNTS = (16, 20, 24)
 COMPARED = [
     *(("even in log sigma", True, count, 0.0) for count in COUNTS),
     *(("table_levels", correct, count, 0.0) for correct in (False, True) for count in COUNTS),
