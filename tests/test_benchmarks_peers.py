@@ -66,7 +66,8 @@ def test_ours_and_the_others_take_turns(load: Any) -> None:
 def test_other_tables_have_the_strongest_alone_and_no_curve(load: Any) -> None:
     plan = load("cells").planned(["adult"], list(load("catalogue").PEERS), 10, (0.5, 1))
     assert {cell.peer for cell in plan} == {"scorewise", "tabular_argn", "tvae"}
-    assert all(cell.whole and not cell.budgets for cell in plan)
+    assert all(cell.whole and not cell.budgets and cell.minutes == 5 for cell in plan)
+    assert load("cells").planned(["adult"], ["tvae"], 0.1, ())[0].minutes == 0.1
 
 
 def test_cells_are_added_to_the_file_and_found_again(load: Any, tmp_path: Path) -> None:

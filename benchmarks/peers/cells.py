@@ -6,7 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.peers.catalogue import HEADLINE, OURS, SEEDS, SOONER, STRONGEST
+from benchmarks.peers.catalogue import HEADLINE, MOST_ELSEWHERE, OURS, SEEDS, SOONER, STRONGEST
 
 Found = dict[str, Any]
 
@@ -46,7 +46,7 @@ def planned(tables: Iterable[str], peers: Sequence[str], minutes: float, budgets
     Args:
         tables: names of the tables.
         peers: names of the generators.
-        minutes: CPU minutes that a training may take.
+        minutes: CPU minutes that a training may take; `MOST_ELSEWHERE` at most where it is not the headline table.
         budgets: CPU minutes, less than that, at which the curve of the headline table is read.
 
     Returns:
@@ -56,12 +56,13 @@ def planned(tables: Iterable[str], peers: Sequence[str], minutes: float, budgets
     for table in tables:
         headline = table == HEADLINE
         chosen = [peer for peer in peers if headline or peer in STRONGEST]
+        limit = minutes if headline else min(minutes, MOST_ELSEWHERE)
         curve = tuple(budgets) if headline else ()
         seeds = SEEDS if headline else SEEDS[:1]
-        ours = [Cell(table, OURS, seed, minutes, (), True) for seed in seeds]
+        ours = [Cell(table, OURS, seed, limit, (), True) for seed in seeds]
         soon = [budget for budget in SOONER if budget < minutes] if headline else []
         ours += [Cell(table, OURS, seed, budget, (), False) for seed in seeds for budget in (*soon, *curve)]
-        others = [Cell(table, peer, SEEDS[0], minutes, curve, True) for peer in chosen if peer != OURS]
+        others = [Cell(table, peer, SEEDS[0], limit, curve, True) for peer in chosen if peer != OURS]
         cells += _in_turns(ours if OURS in chosen else [], others)
     return cells
 
