@@ -1,5 +1,6 @@
 """Training on a table: which rows are held out, when it is over, and that it goes on where it was."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -54,15 +55,28 @@ def _overfitted() -> Training:
     return training
 
 
+def _risen(training: Training) -> int:
+    """Place of the check at which the loss was seen to have risen: it and the one before are worse than the least."""
+    risk, se = (np.array(training.trace[key]) for key in ("new rows", "new rows se"))
+    return next(k for k in range(2, len(risk)) if (risk > risk[: k + 1].min() + 2 * se)[k - 1 : k + 1].all())
+
+
 def test_training_ends_when_the_loss_on_new_rows_has_risen(overfitted: Training) -> None:
     risk, checks = overfitted.trace["new rows"], overfitted.trace["check"]
-    assert overfitted.state.step < 600
-    assert checks[-1] == overfitted.state.step > overfitted.ended
-    assert risk[checks.index(overfitted.ended)] <= min(risk) + 2 * overfitted.trace["new rows se"][-3] + 1e-9
-    assert min(risk[-2:]) > min(risk)
+    at = _risen(overfitted)
+    began = int(checks[at])
+    assert checks[-1] == overfitted.state.step == began + math.ceil(max(20, began / 4)) < 600
+    assert risk[at + 1] < 0.5 * (risk[at] + min(risk))  # it went back to parameters from before the rise
+    assert risk[checks.index(overfitted.ended)] <= min(risk) + 2 * max(overfitted.trace["new rows se"])
     said = overfitted.reason()
-    assert "as the loss of 20 rows held out had risen beyond doubt" in said
+    assert f"The loss of 20 rows held out was seen after {began} steps to have risen beyond doubt." in said
+    assert f"the rate fell to 0 in {overfitted.state.step - began} more" in said
     assert f"is that of step {overfitted.ended:,}" in said
+
+
+def test_at_the_end_the_rate_has_fallen_to_nothing(overfitted: Training) -> None:
+    for optimizer, peak in zip(overfitted.state.optimizers, overfitted.state.peaks, strict=True):
+        assert optimizer.param_groups[0]["lr"] < 0.05 * peak
 
 
 def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> None:
@@ -121,7 +135,7 @@ def test_a_full_length_is_told_with_the_least_loss() -> None:
 
 def test_a_rise_at_the_very_end_is_told(overfitted: Training) -> None:
     shorter = _training(200, 600)
-    steps = int(overfitted.trace["check"][-2])  # the first of the two checks that were worse
+    steps = int(overfitted.trace["check"][_risen(overfitted) - 1])  # the first of the two checks that were worse
     for step in shorter.run():
         if step.step == steps:
             break
@@ -146,9 +160,10 @@ def test_a_time_limit_is_told() -> None:
     assert f"It ended at the time limit of 0.001 minutes, {training.state.step:,} steps." in training.reason()
 
 
-def test_a_training_goes_on_where_it_was(overfitted: Training) -> None:
+@pytest.mark.parametrize("after", [-27, 5], ids=["one check before the rise is seen", "while the rate falls"])
+def test_a_training_goes_on_where_it_was(overfitted: Training, after: int) -> None:
     part, resumed = _training(200, 600), _training(200, 600)
-    stop = int(overfitted.trace["check"][-2]) + 3  # one check before the end, with a copy kept
+    stop = int(overfitted.trace["check"][_risen(overfitted)]) + after
     for step in part.run():
         if step.step == stop:
             break

@@ -20,6 +20,7 @@ CHECKS = 20
 FIRST_CHECK = 20
 HELD_SHARE, MOST_HELD, ENOUGH_HELD, FEWEST_HELD = 0.05, 1_000, 50, 10
 HELD_STREAM = 2**31
+ENDING_SHARE, FEWEST_ENDING = 0.25, 20
 CURVES = ("step", "loss", "numbers", "categories", "seconds")
 CHECKED = ("check", "new rows", "new rows se")
 
@@ -62,8 +63,10 @@ class Training:
 
     A twentieth of the rows, `MOST_HELD` at most, is held out (a tenth where that gives fewer than `ENOUGH_HELD`), and
     noised once. Their loss is measured `CHECKS` times, but for the first steps, in which a network that knows the
-    margins from its start may get worse; when it has risen beyond doubt training is over, and the parameters are those
-    of the last check before it had.
+    margins from its start may get worse. When it has risen beyond doubt, training goes back to the parameters of the
+    last check before it had, and from there the learning rate falls to 0 within a quarter as many steps as were taken:
+    parameters of a high rate are noisy, and a sample shows it. The model is that of the last check that cannot be told
+    from the best.
 
     Args:
         state: network, density of levels and optimisers.
@@ -101,6 +104,7 @@ class Training:
         self.trace: dict[str, list[float]] = {name: [] for name in (*CURVES, *CHECKED)}
         self.seconds = 0.0
         self._kept: list[Tensor] = []
+        self._ending: tuple[int, float] | None = None  # the step and share at which the loss was seen to have risen
         shuffled = torch.from_numpy(np.random.default_rng([seed, HELD_STREAM]).permutation(len(rows.low)))
         held = held_rows(len(shuffled)) if hold else 0
         self.rows = _take(rows, shuffled[held:].sort().values)
@@ -124,7 +128,10 @@ class Training:
     def share(self, step: int) -> float:
         """Share of the training that is done after a number of steps, by steps or by time; the rate falls with it."""
         timed = 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
-        return max(step / self.steps, timed)
+        if self._ending is None:
+            return max(step / self.steps, timed)
+        began, share = self._ending
+        return max(share + (1 - share) * (step - began) / max(FEWEST_ENDING, ENDING_SHARE * began), timed)
 
     def run(self) -> Iterator[Step]:
         """Train to the end, one step an item; the network is then what `ended` says.
@@ -156,18 +163,22 @@ class Training:
                 for key, value in zip(CURVES, (step.step, *mean.tolist(), self.seconds), strict=True):
                     self.trace[key].append(value)
             due = int(CHECKS * min(self.share(step.step), 1)) > int(CHECKS * before) and step.step >= FIRST_CHECK
-            over = due and self._check()
+            if due and self._check():
+                self._ending = state.step, self.share(state.step)
+                self._return_to_kept()
             yield Step(step.step, *mean.tolist())
-            if over:
-                break
         state.finish()
         if self._kept and self.ended < state.step:
-            with torch.no_grad():
-                for p, kept in zip(state.parameters, self._kept, strict=True):
-                    p.copy_(kept)
+            self._return_to_kept()
+
+    def _return_to_kept(self) -> None:
+        with torch.no_grad():
+            for p, averaged, kept in zip(self.state.parameters, self.state.averaged, self._kept, strict=True):
+                p.copy_(kept)
+                averaged.copy_(kept)
 
     def _check(self) -> bool:
-        """Measure the held-out rows, if there are any, and tell whether training is over."""
+        """Measure the held-out rows, if there are any, and tell whether their loss is first seen to have risen."""
         if self.holdout is None:
             return False
         if self.holdout.check(self.state.step, self.state.network, self.state.averaged):
@@ -175,7 +186,7 @@ class Training:
         stop = self.holdout.stop()
         for key, values in zip(CHECKED, (stop.steps, stop.risk, stop.se), strict=True):
             self.trace[key] = [float(value) for value in values]
-        return self.holdout.done()
+        return self._ending is None and self.holdout.done()
 
     @property
     def ended(self) -> int:
@@ -195,8 +206,12 @@ class Training:
         stop = self.holdout.stop()
         least = f"the least, at step {int(stop.steps[stop.risk.argmin()]):,}"
         kept = f"The model is that of step {self.ended:,}, the last check at which it could not be told from {least}."
-        if self.holdout.done():
-            return f"It ended after {done:,} steps, as the loss of {rows} had risen beyond doubt. {kept}"
+        if self._ending is not None:
+            began = self._ending[0]
+            return (
+                f"The loss of {rows} was seen after {began:,} steps to have risen beyond doubt. From the best "
+                f"parameters the rate fell to 0 in {done - began:,} more. {kept}"
+            )
         if self.ended < done:
             return f"It ended at {limit}. The loss of {rows} had risen by then. {kept}"
         best = "was the least of all" if stop.risk[-1] == stop.risk.min() else f"could not be told from {least}"
@@ -205,6 +220,8 @@ class Training:
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name, to be written to a file."""
         kept = {f"kept.{i}": p for i, p in enumerate(self._kept)}
+        if self._ending is not None:
+            kept["ending"] = torch.tensor(self._ending, dtype=torch.float64)
         return self.state.tensors() | kept | ({} if self.holdout is None else self.holdout.tensors())
 
     def restore(self, named: dict[str, Tensor], trace: dict[str, list[float]], seconds: float) -> None:
@@ -221,6 +238,9 @@ class Training:
         self.state.restore(named)
         device = self.rows.low.device
         self._kept = [named[f"kept.{i}"].to(device) for i in range(len(self.state.parameters)) if f"kept.{i}" in named]
+        if "ending" in named:
+            began, share = named["ending"].tolist()
+            self._ending = int(began), share
         if self.holdout is not None:
             self.holdout.restore(named)
         self.trace.update(trace)
