@@ -92,20 +92,6 @@ def test_training_approaches_the_exact_denoiser() -> None:
     assert error() < 0.2 * before
 
 
-@pytest.mark.parametrize(("total", "rise"), [(60, 6), (4_000, 99)])
-def test_the_rate_rises_over_a_hundred_steps_or_a_tenth_of_a_shorter_training(total: int, rise: int) -> None:
-    state = _state()
-    rates = []
-    for step in range(rise + 2):
-        for p in state.parameters:
-            p.grad = torch.zeros_like(p)
-        state.advance(step / total)
-        rates.append(state.optimizers[0].param_groups[0]["lr"] / state.peaks[0])
-    assert rates[0] == pytest.approx(0.01, rel=0.02)
-    assert max(range(len(rates)), key=rates.__getitem__) == rise
-    assert rates[rise] > 0.97
-
-
 def test_a_resumed_run_repeats_an_uninterrupted_one() -> None:
     whole, part, resumed = _state(), _state(), _state()
     expected = _train(whole, 40, total=40)

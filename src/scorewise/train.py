@@ -150,11 +150,9 @@ class State:
         """Take one step along the gradients that are there.
 
         Args:
-            share: part of the training that is done, between 0 and 1; sets the learning rate: it rises over 100 steps,
-                or a tenth of a shorter training, and falls as a cosine.
+            share: part of the training that is done, between 0 and 1; sets the learning rate (warm-up, then cosine).
         """
-        warm = min(1.0, max((self.step + 1) / 100, 10 * share))
-        factor = warm * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        factor = min(1.0, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
         for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * factor
