@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from scorewise.tabular.schema import Schema
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -183,6 +185,17 @@ def test_who_is_ahead_is_told_by_which_way_is_better_and_by_two_standard_errors(
     assert row.startswith(f"| `beijing_pm25` | 4 | 2 | 1 | 1 | {said}")
 
 
+@pytest.mark.usefixtures("data_home")
+def test_the_tables_whose_target_is_a_number_are_named(load: Any) -> None:
+    splits, datasets = importlib.import_module("benchmarks.splits"), importlib.import_module("scorewise.datasets")
+    numbers = set()
+    for name in splits.TABLES:
+        target = datasets.DATASETS[name].target
+        schema = Schema.infer(splits.split(name)[0].slice(0, 5_000), target)
+        numbers |= {name for column in schema.numbers if column.name == target}
+    assert numbers == load("catalogue").NUMBER_TARGETS
+
+
 def test_a_race_is_to_where_the_other_one_ended(load: Any) -> None:
     points = {
         "scorewise": {0.1: [(20.0, 0.95), (22.0, 0.93)], 0.5: [(60.0, 0.8)], 10.0: [(600.0, 0.6)]},
@@ -205,7 +218,6 @@ def test_the_page_says_what_the_file_says(load: Any) -> None:
     page, tables = PAGE.read_text(encoding="utf-8"), load("tables")
     assert set(re.findall(r"<!-- table: (\w+) -->", page)) == set(tables.MADE)
     assert tables.filled(page, load("cells").read(ROOT / "benchmarks" / "peers" / "results.json")) == page
-
 
 
 def test_the_readme_says_on_how_many_scores_ours_is_ahead(load: Any) -> None:

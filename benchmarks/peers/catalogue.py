@@ -45,5 +45,5 @@ BUDGETS = (0.5, 1.0, 2.0, 5.0)
 """CPU minutes at which the curve of the headline table is read, besides the end of each fit."""
 SOONER = (0.1, 0.2, 0.3)
 """Budgets of ours besides: at the half minute it is ahead of where others end."""
-NUMBER_TARGETS = frozenset({"beijing_pm25"})
+NUMBER_TARGETS = frozenset({"beijing_pm25", "online_news_15cols"})
 """Tables whose target is a number: their utility is an error, of which less is better."""
