@@ -2,8 +2,8 @@
 
 Reads `train.parquet`, `typed.parquet` and `job.json`, writes `sdmetrics.json`: errors of column shapes and of pair
 trends (1 minus the mean score of the quality report, NaN left out), and logistic detection. That one cannot be computed
-of a sample with levels that the real table does not have, such as TabularARGN's `_RARE_`; it is null then, with the
-reason.
+of a sample with levels that the real table does not have, such as TabularARGN's `_RARE_`, and takes longer than a fit
+where all columns together have more than `MOST_LEVELS`; it is null then, with the reason.
 """
 
 import json
@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from sdmetrics.reports.single_table import QualityReport
 from sdmetrics.single_table import LogisticDetection
+
+MOST_LEVELS = 1_000
 
 
 def main() -> None:
@@ -34,12 +36,15 @@ def main() -> None:
         "detection_linear": None,
     }
     strange = {
-        name: sorted(levels)
+        name: sorted(unknown)
         for name in said["categories"]
-        if (levels := set(synthetic[name].dropna().astype(str)) - set(real[name].dropna().astype(str)))
+        if (unknown := set(synthetic[name].dropna().astype(str)) - set(real[name].dropna().astype(str)))
     }
+    levels = sum(real[name].nunique() for name in said["categories"])
     if strange:
         found["reason"] = f"levels that the real table does not have: {strange}"
+    elif levels > MOST_LEVELS:
+        found["reason"] = f"{levels} levels"
     else:
         found["detection_linear"] = LogisticDetection.compute(real, synthetic, metadata)
     (folder / "sdmetrics.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
