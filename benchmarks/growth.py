@@ -6,7 +6,8 @@ Made-up tables, half number columns (correlated, a tenth zeros), half categories
 own, on one thread: encoding is timed once, a training step and the sampling of 1,024 rows as the median of several. A
 fit is extrapolated from these: encoding, the longest training of the table's size, and the rows sampled to calibrate.
 Memory is the peak of the process. An exponent is the slope of a straight line through the logarithms: 1 is linear. Also
-measured: seconds to import the package, and of `scorewise --help`, the least of several.
+measured: seconds to import the package, and of `scorewise --help`, the least of several; with `starts` for the axis
+these alone. What is in the file of other axes stays.
 """
 
 import argparse
@@ -35,6 +36,7 @@ AXES: dict[str, list[tuple[int, int, int]]] = {  # rows, columns, levels
     "levels": [(100_000, 24, levels) for levels in (10, 100, 1_000, 10_000)],
 }
 WARM, TIMED, CHUNKS = 2, 7, 2
+STARTS_ALONE = "starts"
 STARTS = {
     "import scorewise": ["-c", "import scorewise"],
     "import of the synthesizer": ["-c", "from scorewise import Synthesizer"],
@@ -161,7 +163,7 @@ def markdown(axes: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     """Measure the axes named on the command line, or all."""
     parser = argparse.ArgumentParser(description="Growth of time and memory.")
-    parser.add_argument("axes", nargs="*", metavar="AXIS", help=", ".join(AXES))
+    parser.add_argument("axes", nargs="*", metavar="AXIS", help=f"{', '.join(AXES)}; {STARTS_ALONE}")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes of each axis")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -176,7 +178,7 @@ def main() -> None:
         print(json.dumps(measure(*json.loads(options.one))))
         return
     known = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {"axes": {}}
-    for axis in options.axes or AXES:
+    for axis in [axis for axis in options.axes or AXES if axis != STARTS_ALONE]:
         found = []
         for size in AXES[axis][: 2 if options.quick else None]:
             command = [sys.executable, __file__, "--one", json.dumps(size)]
