@@ -12,7 +12,7 @@ def calibration_rows(rows: int, steps: int) -> int:
     """Number of rows to sample for a calibration, from the size of the table and the length of the training alone.
 
     As many as the table has, `MOST_ROWS` at most, and `ROWS_A_STEP` for each step of training, `FEWEST_ROWS` at least:
-    sampling them takes about a fifth of the time that training took.
+    sampling them takes about a quarter of the time that training took.
 
     Args:
         rows: rows of the table.

@@ -163,7 +163,7 @@ class Training:
                 for key, value in zip(CURVES, (step.step, *mean.tolist(), self.seconds), strict=True):
                     self.trace[key].append(value)
             due = int(CHECKS * min(self.share(step.step), 1)) > int(CHECKS * before) and step.step >= FIRST_CHECK
-            if due and self._check():
+            if due and self._check() and self.share(state.step) < 1:
                 self._ending = state.step, self.share(state.step)
                 self._return_to_kept()
             yield Step(step.step, *mean.tolist())
