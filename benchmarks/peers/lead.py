@@ -3,15 +3,15 @@
 import math
 import statistics
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.peers.catalogue import NUMBER_TARGETS, OURS
+from benchmarks.peers.cells import Found
 from benchmarks.shown import SCORES
 
 from scorewise.tabular.score import METRICS, UTILITY_OF_NUMBERS
 
-Found = dict[str, Any]
-BETTER = {metric.key: metric.better for metric in METRICS}
+KNOWN = {metric.key: metric for metric in METRICS}
 ERRORS = 2.0
 
 
@@ -40,17 +40,6 @@ class Standing(NamedTuple):
         return "ahead" if self.lead > 0 else "level" if -self.lead <= ERRORS * self.se else "behind"
 
 
-def distance(better: str, value: float, floor: float | None) -> float:
-    """How far a score is from what is best, whichever way that lies."""
-    if better == "higher":
-        return -value
-    if better == "near half":
-        return abs(value - 0.5)
-    if better == "near floor" and floor is not None:
-        return abs(value - floor)
-    return value
-
-
 def standings(cells: Mapping[str, list[Found]], name: str) -> list[Standing]:
     """Each score that ours and another generator have on one table.
 
@@ -70,13 +59,13 @@ def standings(cells: Mapping[str, list[Found]], name: str) -> list[Standing]:
         }
         if not mine or not theirs:
             continue
-        better = UTILITY_OF_NUMBERS.better if key == "utility" and name in NUMBER_TARGETS else BETTER[key]
+        metric = UTILITY_OF_NUMBERS if key == UTILITY_OF_NUMBERS.key and name in NUMBER_TARGETS else KNOWN[key]
         floor = mine[0]["floor"]
         value = statistics.mean(score["value"] for score in mine)
-        far = {peer: distance(better, score["value"], floor) for peer, score in theirs.items()}
+        far = {peer: metric.distance(score["value"], floor) for peer, score in theirs.items()}
         peer = min(far, key=lambda other: far[other])
         se = math.hypot(mine[0]["se"], theirs[peer]["se"])
-        lead = far[peer] - distance(better, value, floor)
+        lead = far[peer] - metric.distance(value, floor)
         found.append(Standing(key, value, theirs[peer]["value"], peer, se, lead))
     return found
 

@@ -9,9 +9,9 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from benchmarks.peers.catalogue import BUDGETS, HEADLINE, PEERS
+from benchmarks.peers.cells import Found
 from benchmarks.peers.lead import Standing, races, standings
 from benchmarks.shown import SCORES
 from benchmarks.splits import TABLES
@@ -19,7 +19,6 @@ from benchmarks.splits import TABLES
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 PUBLISHED = Path(__file__).parent / "published.json"
 NOTHING = "Nothing has been measured yet."
-Found = dict[str, Any]
 Results = Mapping[str, Found]
 
 PROTOCOL = ("shape error %", "trend error %", "alpha precision %", "beta recall %", "logistic detection")

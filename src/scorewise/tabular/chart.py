@@ -57,15 +57,11 @@ def _interval(metric: Metric, value: float, se: float | None, floor: float | Non
 
 def _badness(metric: Metric, value: float, floor: float | None) -> float:
     """Distance from the best value there can be, 0 to 1, drawn on a square-root scale so that small errors show."""
-    if metric.better == "lower":
-        bad = value
-    elif metric.better == "higher":
-        bad = (1 - value) * (2 if "AUC" in metric.unit else 1)
-    elif metric.better == "near half":
-        bad = 2 * abs(value - 0.5)
-    else:
-        base = 0.0 if floor is None else floor
-        bad = abs(value - base) / max(base, 1 - base)
+    base = floor or 0.0
+    most = {"near half": 0.5, "near floor": max(base, 1 - base)}.get(metric.better, 1.0)
+    if metric.better == "higher" and "AUC" in metric.unit:
+        most = 0.5
+    bad = metric.distance(value, floor) / most
     return 100 * math.sqrt(min(max(bad, 0.0), 1.0))
 
 

@@ -40,6 +40,16 @@ class Metric:
     better: Literal["lower", "higher", "near floor", "near half"]
     meaning: str
 
+    def distance(self, value: float, floor: float | None) -> float:
+        """How far a value is from the best one there can be, in the unit of the score; without a floor that is 0."""
+        if self.better == "higher":
+            return 1 - value
+        if self.better == "near half":
+            return abs(value - 0.5)
+        if self.better == "near floor":
+            return abs(value - (floor or 0.0))
+        return value
+
 
 METRICS: tuple[Metric, ...] = (
     Metric(
