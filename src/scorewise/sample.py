@@ -37,10 +37,11 @@ def multistep(
 
     With `l = -log sigma` and `h = l' - l` a step is `x' = exp(-h) x + int_0^h exp(s - h) D(l + s) ds`. The predictor
     takes for the posterior mean D the line through its last two evaluations. The corrector makes the step before once
-    more, with the line through the newest evaluation and the one before, and moves the rows by what that changes; the
-    evaluation is not repeated, so it is free. Both are of second order; of exact mixtures corrected rows are less than
-    half as far, in the median, from where many small steps lead. For Gaussian rows and log-uniform levels the error in
-    the covariance is less than a tenth of Heun's at equal evaluations (40 against 40). The tests hold both.
+    more, with the line through the newest evaluation and the one before, and moves the rows by what that changes,
+    `h - 1 + exp(-h)` times the difference of the slopes; the evaluation is not repeated, so it is free. Both are of
+    second order; of exact mixtures corrected rows are less than half as far, in the median, from where many small
+    steps lead. For Gaussian rows and log-uniform levels the error in the covariance is less than a tenth of Heun's at
+    equal evaluations (40 against 40). The tests hold both.
 
     With `churn > 0` it is stochastic: before each step the level is raised by the factor `1 + churn` with fresh
     noise, which lets later steps correct the errors of earlier ones.
@@ -59,29 +60,24 @@ def multistep(
     Reference: Zhao, Bai, Rao, Zhou, Lu, "UniPC: a unified predictor-corrector framework for fast sampling of diffusion
     models", 2023, algorithm 1 (of data prediction); the weights are those of Adams' methods, derived here.
     """
-    last: tuple[Tensor, Tensor, float] | None = None
+    last: tuple[Tensor, Tensor, float] | None = None  # mean, slope of the line that was followed, length of the step
     for here, below in _steps(levels):
-        raised, start = _raised(x, here, below, churn, generator)
-        mean = _mean_at(denoiser, raised, start)
+        x, start = _raised(x, here, below, churn, generator)
+        mean = _mean_at(denoiser, x, start)
         slope = torch.zeros_like(mean)
         if last is not None:
-            origin, earlier, h = last
+            earlier, followed, h = last
             slope = (mean - earlier) / h
             if correct:
-                raised = raised + (_exponential_step(origin, earlier, slope, h) - x)
+                x = x + (h + math.expm1(-h)) * (slope - followed)
         ahead = mean
         if below > 0:
             h = math.log(start / below)
-            ahead = _exponential_step(raised, mean, slope, h)
-            last = raised, mean, h
+            share = -math.expm1(-h)
+            ahead = (1 - share) * x + share * mean + (h - share) * slope
+            last = mean, slope, h
         x = ahead
         yield Reverse(x, below, mean)
-
-
-def _exponential_step(x: Tensor, mean: Tensor, slope: Tensor, h: float) -> Tensor:
-    """A step down by h in log sigma with posterior means on the line `mean + slope s`, s from 0 to h."""
-    share = -math.expm1(-h)
-    return (1 - share) * x + share * mean + (h - share) * slope
 
 
 def heun(
