@@ -26,7 +26,8 @@ def main() -> None:
     schema = synthesizer.schema_
     most = training_steps(len(job.train), len(schema.numbers) + len(schema.categories))
     detail = {"steps": steps, "steps by default": most}
-    job.deliver(sample, "own stop" if steps == most else "budget", ("scorewise", "torch", "numpy", "pandas"), detail)
+    ended = "budget" if "the time limit" in synthesizer.stopped_ else "own stop"
+    job.deliver(sample, ended, ("scorewise", "torch", "numpy", "pandas"), detail)
 
 
 if __name__ == "__main__":
