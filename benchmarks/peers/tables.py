@@ -261,16 +261,21 @@ def versions(results: Results) -> str:
 
 
 def unfinished(results: Results) -> str:
-    """How long a generator that did not end would take, along the line through its two largest subsets of the rows."""
+    """How long a generator that did not end would take, along the line through its two largest subsets of the rows.
+
+    Of one subset alone no line is drawn: all rows take more than that.
+    """
     rows = []
     for one in results.values():
         by_rows = {int(n): cost for n, cost in one["detail"].get("CPU seconds of one noise level by rows", {}).items()}
         if by_rows:
-            (fewer, less), (last, most) = [(0, 0.0), *sorted(by_rows.items())][-2:]
-            level = most + (most - less) / (last - fewer) * (one["rows"]["train"] - last)
+            *shorter, (last, level) = sorted(by_rows.items())
+            for fewer, less in shorter[-1:]:
+                level += (level - less) / (last - fewer) * (one["rows"]["train"] - last)
             said = ", ".join(f"{n:,} rows: {cost:,.0f} s" for n, cost in by_rows.items())
-            levels = one["detail"]["noise levels by default"]
-            rows.append([f"{one['table']}, {PEERS[one['peer']].title}", said, f"{levels * level / 3600:,.1f}"])
+            hours = one["detail"]["noise levels by default"] * level / 3600
+            bound = "" if shorter else "more than "
+            rows.append([f"{one['table']}, {PEERS[one['peer']].title}", said, f"{bound}{hours:,.1f}"])
     return table(["table, generator", "one noise level, CPU seconds", "all levels and rows, CPU hours"], rows)
 
 
