@@ -79,6 +79,14 @@ def test_at_the_end_the_rate_has_fallen_to_nothing(overfitted: Training) -> None
         assert optimizer.param_groups[0]["lr"] < 0.05 * peak
 
 
+def test_a_late_ending_is_not_longer_than_what_was_left() -> None:
+    training = _training(200, 30)
+    for _ in training.run():
+        pass
+    assert "to have risen beyond doubt" in training.reason()
+    assert training.state.step == training.trace["check"][-1] == 30
+
+
 def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> None:
     assert overfitted.holdout is not None
     at = overfitted.trace["check"].index(overfitted.ended)

@@ -64,9 +64,9 @@ class Training:
     A twentieth of the rows, `MOST_HELD` at most, is held out (a tenth where that gives fewer than `ENOUGH_HELD`), and
     noised once. Their loss is measured `CHECKS` times, but for the first steps, in which a network that knows the
     margins from its start may get worse. When it has risen beyond doubt, training goes back to the parameters of the
-    last check before it had, and from there the learning rate falls to 0 within a quarter as many steps as were taken:
-    parameters of a high rate are noisy, and a sample shows it. The model is that of the last check that cannot be told
-    from the best.
+    last check before it had, and from there the learning rate falls to 0 within a quarter as many steps as were taken,
+    or what is left of the longest training: parameters of a high rate are noisy, and a sample shows it. The model is
+    that of the last check that cannot be told from the best.
 
     Args:
         state: network, density of levels and optimisers.
@@ -131,7 +131,8 @@ class Training:
         if self._ending is None:
             return max(step / self.steps, timed)
         began, share = self._ending
-        return max(share + (1 - share) * (step - began) / max(FEWEST_ENDING, ENDING_SHARE * began), timed)
+        length = min(max(FEWEST_ENDING, ENDING_SHARE * began), self.steps - began)
+        return max(share + (1 - share) * (step - began) / length, timed)
 
     def run(self) -> Iterator[Step]:
         """Train to the end, one step an item; the network is then what `ended` says.
