@@ -37,11 +37,16 @@ AXES: dict[str, list[tuple[int, int, int]]] = {  # rows, columns, levels
 }
 WARM, TIMED, CHUNKS = 2, 7, 2
 STARTS_ALONE = "starts"
+PARAMETER = "[torch.nn.Parameter(torch.zeros(1))]"
 STARTS = {
     "import scorewise": ["-c", "import scorewise"],
     "import of the synthesizer": ["-c", "from scorewise import Synthesizer"],
     "scorewise --help": ["-m", "scorewise.cli", "--help"],
-}
+    "import of torch and an AdamW of ours": [
+        "-c", f"import torch; from scorewise.optimiser import AdamW; AdamW({PARAMETER}, 1e-3)"
+    ],
+    "import of torch and an AdamW of torch": ["-c", f"import torch; torch.optim.AdamW({PARAMETER})"],
+}  # fmt: skip
 
 
 def table(rows: int, columns: int, levels: int) -> pd.DataFrame:

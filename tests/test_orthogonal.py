@@ -41,8 +41,8 @@ def test_it_fits_a_linear_map() -> None:
     x = torch.randn(200, 6, generator=generator)
     optimizer = Muon([weight], 0.1, weight_decay=0.0)
     for step in range(300):
-        optimizer.param_groups[0]["lr"] = 0.1 * (1 - step / 300)
-        optimizer.zero_grad()
+        optimizer.lr = 0.1 * (1 - step / 300)
+        weight.grad = None
         (x @ (weight - truth).T).square().mean().backward()
         optimizer.step()
     assert float((weight - truth).detach().square().mean()) < 1e-3

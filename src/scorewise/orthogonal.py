@@ -1,11 +1,12 @@
 """Descent along the nearest orthogonal matrix: an optimiser for the hidden layers of a network."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+
+from scorewise.optimiser import Optimiser
 
 _QUINTIC = 3.4445, -4.7750, 2.0315
 
@@ -36,7 +37,7 @@ def orthogonalise(matrices: Tensor, steps: int = 4) -> Tensor:
     return x.mT if tall else x
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Optimiser):
     """Momentum whose update of each matrix is orthogonalised and scaled to the size of AdamW's.
 
     NOTE[DIFF]: torch has an optimiser of this name from 2.9 on. It iterates in bfloat16, which is slower than float32
@@ -63,31 +64,26 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.01,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.dtype = dtype
-        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.ndim != 2:
-                    raise ValueError(
-                        f"matrices must have two dimensions, however: shape={tuple(p.shape)}. "
-                        "Leave vectors to another optimiser."
-                    )
+        super().__init__(matrices, lr)
+        self.momentum, self.weight_decay, self.dtype = momentum, weight_decay, dtype
+        for p in self.parameters:
+            if p.ndim != 2:
+                raise ValueError(
+                    f"matrices must have two dimensions, however: shape={tuple(p.shape)}. "
+                    "Leave vectors to another optimiser."
+                )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Move all matrices that have a gradient; a closure is not called."""
-        for group in self.param_groups:
-            shapes: dict[torch.Size, list[nn.Parameter]] = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
-            for shape, matrices in shapes.items():
-                updates = []
-                for p in matrices:
-                    running = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                    running.lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(torch.lerp(p.grad, running, group["momentum"]))  # type: ignore[arg-type]
-                size = -group["lr"] * 0.2 * math.sqrt(max(shape))
-                stacked = torch.stack(updates)
-                for p, update in zip(matrices, orthogonalise(stacked.to(self.dtype or stacked.dtype)), strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=size)
+    def step(self) -> None:
+        """Move all matrices that have a gradient."""
+        shapes: dict[torch.Size, dict[nn.Parameter, Tensor]] = {}
+        for p in self.parameters:
+            if p.grad is not None:
+                running = self.state.setdefault(p, {}).setdefault("momentum", torch.zeros_like(p))
+                running.lerp_(p.grad, 1 - self.momentum)
+                shapes.setdefault(p.shape, {})[p] = torch.lerp(p.grad, running, self.momentum)
+        for shape, matrices in shapes.items():
+            size = -self.lr * 0.2 * math.sqrt(max(shape))
+            stacked = torch.stack(list(matrices.values()))
+            for p, update in zip(matrices, orthogonalise(stacked.to(self.dtype or stacked.dtype)), strict=True):
+                p.mul_(1 - self.lr * self.weight_decay).add_(update, alpha=size)

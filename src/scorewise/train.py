@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from scorewise.allocation import LevelDensity
 from scorewise.covariance import Blocks, Simplex
 from scorewise.noise import Gaussian
+from scorewise.optimiser import AdamW, Optimiser
 from scorewise.orthogonal import Muon
 from scorewise.posterior import Posterior
 
 MARGIN_SHARE = 0.1
 """Weight of the bins' cross-entropy beside the quadratic loss."""
+WARM_STEPS = 100
+"""Steps over which the learning rate rises, unless `train` is told otherwise."""
 
 
 class Loss(NamedTuple):
@@ -138,24 +141,21 @@ class State:
         self.averaged = [p.detach().clone() for p in self.parameters]
         inner = {id(p) for p in hidden}
         others = [p for p in self.parameters if id(p) not in inner]
-        fused = self.parameters[0].device.type in {"cpu", "cuda"}
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=fused)
-        ]
+        self.optimizers: list[Optimiser] = [AdamW(others, learning_rate, weight_decay=weight_decay)]
         if hidden:
             self.optimizers.append(Muon(hidden, hidden_rate, dtype=torch.bfloat16 if bf16 else None))
-        self.peaks = [float(optimizer.param_groups[0]["lr"]) for optimizer in self.optimizers]
+        self.peaks = [optimizer.lr for optimizer in self.optimizers]
 
-    def advance(self, share: float) -> None:
+    def advance(self, share: float, warm: float) -> None:
         """Take one step along the gradients that are there.
 
         Args:
-            share: part of the training that is done, between 0 and 1; sets the learning rate (warm-up, then cosine).
+            share: part of the training that is done, between 0 and 1; the learning rate falls with it along a cosine.
+            warm: part of the warm-up that is done, or more than 1; the rate rises with it.
         """
-        factor = min(1.0, (self.step + 1) / 100) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        factor = min(1.0, warm) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
         for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * factor
+            optimizer.lr = peak * factor
             optimizer.step()
         self.step += 1
         with torch.no_grad():
@@ -192,7 +192,7 @@ class State:
                 mine.data.copy_(named[key])
             prefix = f"optimizer.{i}."
             moments = {k.removeprefix(prefix): v.to(p.device) for k, v in named.items() if k.startswith(prefix)}
-            owner = next(o for o in self.optimizers if any(p is q for q in o.param_groups[0]["params"]))
+            owner = next(o for o in self.optimizers if any(p is q for q in o.parameters))
             if moments:
                 owner.state[p] = moments
         self.density.mean_square, self.density.seen = named["mean_square"].clone(), named["seen"].clone()
@@ -205,6 +205,11 @@ class State:
                 p.copy_(a)
 
 
+def warm_up(step: int) -> float:
+    """Share of the warm-up that is done in the step after so many, or more than 1."""
+    return (step + 1) / WARM_STEPS
+
+
 def train(
     state: State,
     batch: Callable[[int, torch.Generator], Tensor],
@@ -212,6 +217,7 @@ def train(
     progress: Callable[[int], float],
     seed: int,
     bf16: bool = False,
+    warm: Callable[[int], float] = warm_up,
 ) -> Iterator[Step]:
     """Train by denoising, one step per item of the generator, until `progress` reaches 1.
 
@@ -225,6 +231,7 @@ def train(
         progress: share of the training done after a number of steps; drives the cosine learning rate.
         seed: seed of the run.
         bf16: run the network in bfloat16 where the device does so faster.
+        warm: share of the warm-up that is done in the step after a number of them; the learning rate rises with it.
 
     Yields:
         What happened in each step.
@@ -255,7 +262,7 @@ def train(
                 f"the loss and its gradient must be finite, however: loss={total:g}, norm={float(norm):g} at step "
                 f"{state.step + 1}. The parameters of the step before are kept; look for extreme values in the table."
             )
-        state.advance(done)
+        state.advance(done, warm(state.step))
         state.density.observe(sigma_t, losses.square.detach().cpu())
         numbers, categories = ((part.detach() * w).mean() for part in (losses.numbers, losses.categories))
         yield Step(state.step, total, float(numbers), float(categories))

@@ -76,7 +76,7 @@ def test_training_ends_when_the_loss_on_new_rows_has_risen(overfitted: Training)
 
 def test_at_the_end_the_rate_has_fallen_to_nothing(overfitted: Training) -> None:
     for optimizer, peak in zip(overfitted.state.optimizers, overfitted.state.peaks, strict=True):
-        assert optimizer.param_groups[0]["lr"] < 0.05 * peak
+        assert optimizer.lr < 0.05 * peak
 
 
 def test_a_late_ending_is_not_longer_than_what_was_left() -> None:
@@ -166,6 +166,20 @@ def test_a_time_limit_is_told() -> None:
     for _ in training.run():
         pass
     assert f"It ended at the time limit of 0.001 minutes, {training.state.step:,} steps." in training.reason()
+
+
+def test_the_warm_up_is_over_after_a_tenth_of_the_time_limit() -> None:
+    training = _training(400, 10**6, minutes=0.005)
+    optimizer, peak = training.state.optimizers[0], training.state.peaks[0]
+    warm = []
+    share = 0.0
+    for step in training.run():
+        full = peak * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
+        if share > 0.1:
+            warm.append(step.step)
+            assert optimizer.lr == pytest.approx(full)
+        share = training.share(step.step)
+    assert 1 < warm[0] < 100
 
 
 @pytest.mark.parametrize("after", [-27, 5], ids=["one check before the rise is seen", "while the rate falls"])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scorewise.allocation import LevelDensity, as_it_is
 from scorewise.holdout import Holdout
 from scorewise.tabular.codec import Codec, Compact
-from scorewise.train import State, Step, loss, train
+from scorewise.train import State, Step, loss, train, warm_up
 
 LOWEST, HIGHEST = 0.002, 80.0
 BATCH_ROWS = 1_024
@@ -20,6 +20,7 @@ CHECKS = 20
 FIRST_CHECK = 20
 HELD_SHARE, MOST_HELD, ENOUGH_HELD, FEWEST_HELD = 0.05, 1_000, 50, 10
 HELD_STREAM = 2**31
+WARM_SHARE = 0.1
 ENDING_SHARE, FEWEST_ENDING = 0.25, 20
 CURVES = ("step", "loss", "numbers", "categories", "seconds")
 CHECKED = ("check", "new rows", "new rows se")
@@ -127,12 +128,20 @@ class Training:
 
     def share(self, step: int) -> float:
         """Share of the training that is done after a number of steps, by steps or by time; the rate falls with it."""
-        timed = 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
+        timed = self._timed()
         if self._ending is None:
             return max(step / self.steps, timed)
         began, share = self._ending
         length = min(max(FEWEST_ENDING, ENDING_SHARE * began), self.steps - began)
         return max(share + (1 - share) * (step - began) / length, timed)
+
+    def _timed(self) -> float:
+        """Share of the time limit that has passed."""
+        return 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
+
+    def _warm(self, step: int) -> float:
+        """Share of the warm-up that is done: by steps, or sooner by time, of whose limit it takes a tenth at most."""
+        return max(warm_up(step), self._timed() / WARM_SHARE)
 
     def run(self) -> Iterator[Step]:
         """Train to the end, one step an item; the network is then what `ended` says.
@@ -157,7 +166,7 @@ class Training:
             return self.codec.expand(_take(self.rows, chosen), generator)
 
         mean = np.zeros(3)
-        for step in train(state, batch, self.size, self.share, self.seed, self.bf16):
+        for step in train(state, batch, self.size, self.share, self.seed, self.bf16, self._warm):
             mean += (np.array(step[1:]) / self.columns - mean) / min(step.step - first, 50)
             before, self.seconds = self.share(step.step - 1), time.monotonic() - began
             if step.step % interval == 0:
