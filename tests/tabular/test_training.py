@@ -168,18 +168,24 @@ def test_a_time_limit_is_told() -> None:
     assert f"It ended at the time limit of 0.001 minutes, {training.state.step:,} steps." in training.reason()
 
 
-def test_the_warm_up_is_over_after_a_tenth_of_the_time_limit() -> None:
-    training = _training(400, 10**6, minutes=0.005)
+def test_a_time_limit_shortens_the_warm_up() -> None:
+    training = _training(400, 10**6, minutes=0.01)
     optimizer, peak = training.state.optimizers[0], training.state.peaks[0]
-    warm = []
-    share = 0.0
+    share, risen = 0.0, []
+    for _ in training.run():
+        risen.append(optimizer.lr / (peak * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)))
+        share = training.share(training.state.step)
+    assert len(risen) > 3
+    assert risen[0] == pytest.approx(0.01)
+    assert risen[1:] == pytest.approx([min(1.0, k / 10) for k in range(2, len(risen) + 1)])
+
+
+def test_a_time_limit_that_leaves_the_whole_length_leaves_the_warm_up() -> None:
+    training = _training(400, 30, minutes=60)
+    optimizer, peak = training.state.optimizers[0], training.state.peaks[0]
     for step in training.run():
-        full = peak * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
-        if share > 0.1:
-            warm.append(step.step)
-            assert optimizer.lr == pytest.approx(full)
-        share = training.share(step.step)
-    assert 1 < warm[0] < 100
+        factor = 0.5 * (1 + math.cos(math.pi * (step.step - 1) / 30)) + 0.01
+        assert optimizer.lr == pytest.approx(peak * step.step / 100 * factor)
 
 
 @pytest.mark.parametrize("after", [-27, 5], ids=["one check before the rise is seen", "while the rate falls"])

@@ -20,7 +20,7 @@ CHECKS = 20
 FIRST_CHECK = 20
 HELD_SHARE, MOST_HELD, ENOUGH_HELD, FEWEST_HELD = 0.05, 1_000, 50, 10
 HELD_STREAM = 2**31
-WARM_SHARE = 0.1
+FEWEST_WARM = 10
 ENDING_SHARE, FEWEST_ENDING = 0.25, 20
 CURVES = ("step", "loss", "numbers", "categories", "seconds")
 CHECKED = ("check", "new rows", "new rows se")
@@ -140,8 +140,11 @@ class Training:
         return 0.0 if self.minutes is None else self.seconds / (60 * self.minutes)
 
     def _warm(self, step: int) -> float:
-        """Share of the warm-up that is done: by steps, or sooner by time, of whose limit it takes a tenth at most."""
-        return max(warm_up(step), self._timed() / WARM_SHARE)
+        """Share of the warm-up that is done: by steps, or by time, where its limit shortens the training.
+
+        The warm-up is then as large a part of the time as of the longest training, but `FEWEST_WARM` steps at least.
+        """
+        return max(warm_up(step), min(warm_up(int(self._timed() * self.steps)), (step + 1) / FEWEST_WARM))
 
     def run(self) -> Iterator[Step]:
         """Train to the end, one step an item; the network is then what `ended` says.
