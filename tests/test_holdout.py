@@ -26,11 +26,11 @@ def _square(network: nn.Module, x: Tensor, x_t: Tensor, sigma_t: Tensor) -> Tens
     return found
 
 
-def _holdout(errors: float = 2.0) -> Holdout:
+def _holdout(errors: float = 2.0, tolerance: float = 0.0) -> Holdout:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(ROWS, D, generator=generator).repeat(COPIES, 1)
     sigma_t = 0.1 + torch.rand(len(x), generator=generator)
-    return Holdout(x, sigma_t, COPIES, _square, errors, generator)
+    return Holdout(x, sigma_t, COPIES, _square, errors, tolerance, generator)
 
 
 def test_a_check_is_the_mean_loss_of_each_row_with_other_parameters() -> None:
@@ -72,6 +72,17 @@ def test_training_is_over_after_two_checks_that_are_worse_beyond_doubt() -> None
     assert not holdout.done()
 
 
+def test_a_rise_within_the_tolerance_is_as_good_as_the_least() -> None:
+    strict, tolerant, network = _holdout(), _holdout(tolerance=0.5), Scaled()
+    for holdout in (strict, tolerant):
+        for step, factor in enumerate([0.7, 1.0, 1.0], 1):
+            holdout.check(step, network, [torch.tensor(factor)])
+    risk = strict.stop().risk
+    assert 1 < risk[1] / risk[0] < 1.5
+    assert (strict.stop().step, tolerant.stop().step) == (1, 3)
+    assert (strict.done(), tolerant.done()) == (True, False)
+
+
 def test_what_was_measured_can_be_written_down_and_taken_over() -> None:
     holdout, other, network = _holdout(), _holdout(), Scaled()
     assert holdout.tensors() == {}
@@ -93,7 +104,7 @@ def test_more_noisy_copies_of_a_row_do_not_make_its_error_smaller(errors: float)
     found = []
     for copies in (1, 200):
         sigma_t = torch.full((ROWS * copies,), 0.3)
-        holdout = Holdout(x.repeat(copies, 1), sigma_t, copies, _square, errors, generator)
+        holdout = Holdout(x.repeat(copies, 1), sigma_t, copies, _square, errors, generator=generator)
         for step, factor in enumerate([0.5, 0.0], 1):
             holdout.check(step, Scaled(), [torch.tensor(factor)])
         found.append(float(holdout.stop().se.max()))

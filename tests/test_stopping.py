@@ -278,6 +278,18 @@ def test_held_out_takes_the_last_step_that_cannot_be_told_from_the_least() -> No
     assert "within 2 standard errors" in held_out(steps, squares, errors=2).reason
 
 
+def test_held_out_takes_the_last_step_within_the_tolerance_or_the_errors_whichever_is_more() -> None:
+    noise = torch.randn(4, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = 0.1 * (noise - noise.mean(1, keepdim=True))
+    squares = noise + torch.tensor([2.5, 2.0, 2.005, 2.05], dtype=torch.float64)[:, None]  # errors are about 0.007
+    steps = torch.tensor([5, 10, 20, 30])
+    found = [held_out(steps, squares, tolerance=share).step for share in (0.002, 0.01, 0.03)]
+    assert found == [10, 20, 30]
+    assert held_out(steps, squares, errors=2, tolerance=0.002).step == 20
+    assert held_out(steps, squares, errors=0.1, tolerance=0.03).step == 30
+    assert "3 % of the least" in held_out(steps, squares, tolerance=0.03).reason
+
+
 def test_geometric_steps_are_increasing_whole_numbers() -> None:
     steps = geometric_steps(1000, 30)
     assert steps[0] == 0

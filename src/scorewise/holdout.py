@@ -31,6 +31,7 @@ class Holdout:
         copies: noisy copies of a row.
         losses: what is measured.
         errors: how many standard errors above the least a risk may be and still be taken for as good.
+        tolerance: what share of the least it may be above it and still be taken for as good.
         generator: source of the noise, on the device of x.
     """
 
@@ -41,6 +42,7 @@ class Holdout:
         copies: int,
         losses: Losses,
         errors: float = 2.0,
+        tolerance: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         draw = Gaussian().draw(x, sigma_t, generator)
@@ -48,7 +50,7 @@ class Holdout:
         self.pieces = list(zip(*parts, strict=True))
         self.copies = copies
         self.losses = losses
-        self.errors = errors
+        self.errors, self.tolerance = errors, tolerance
         self.steps: list[int] = []
         self.measured: list[Tensor] = []
 
@@ -66,7 +68,7 @@ class Holdout:
             parameters: measured in the place of its trained ones, in their order.
 
         Returns:
-            Whether it cannot be told from the best so far, and so is worth a copy.
+            Whether it is as good as the best so far, and so is worth a copy.
         """
         names = [name for name, p in network.named_parameters() if p.requires_grad]
         with torch.no_grad():
@@ -77,11 +79,12 @@ class Holdout:
         return self.stop().step == step
 
     def stop(self) -> Stop:
-        """The last check whose risk cannot be told from the least, of those that there are."""
-        return held_out(torch.tensor(self.steps), torch.stack(self.measured), errors=self.errors)
+        """The last check whose risk is as good as the least, of those that there are."""
+        steps, measured = torch.tensor(self.steps), torch.stack(self.measured)
+        return held_out(steps, measured, errors=self.errors, tolerance=self.tolerance)
 
     def done(self) -> bool:
-        """Whether the last `PATIENCE` checks were all worse than the least beyond doubt."""
+        """Whether none of the last `PATIENCE` checks was as good as the least."""
         return len(self.steps) > PATIENCE and self.stop().step < self.steps[-PATIENCE]
 
     def tensors(self) -> dict[str, Tensor]:

@@ -174,7 +174,7 @@ def discrepancy(spectrum: Spectrum, rate: float, steps: Tensor, decay: Decay = d
     return _stop(first, steps, risk, found.bias, found.variance, found.se, reason)
 
 
-def held_out(steps: Tensor, squares: Tensor, floor: float = 0.0, errors: float = 0.0) -> Stop:
+def held_out(steps: Tensor, squares: Tensor, floor: float = 0.0, errors: float = 0.0, tolerance: float = 0.0) -> Stop:
     """Held-out loss: the reference that the other rules are measured against.
 
     Hold out clean rows, not noisy copies of training rows (their optimum is the memorising denoiser), and noise them
@@ -184,8 +184,9 @@ def held_out(steps: Tensor, squares: Tensor, floor: float = 0.0, errors: float =
         steps: numbers of steps to compare, increasing, shape (T,).
         squares: whitened squared residual per label of each held-out row, or another loss of it, shape (T, M).
         floor: mean noise level to subtract, 1 under the optimal weight.
-        errors: the last step is taken whose risk is at most so many standard errors of the difference above the least:
-            0 takes the least.
+        errors: the last step is taken whose risk is at most so many standard errors of the difference above the least,
+            or within the tolerance if that is more; 0 for both takes the least.
+        tolerance: share of the least risk that a risk may be above it.
 
     Returns:
         The stop; the standard error is that of the risk's difference to the least one, over the rows.
@@ -193,11 +194,12 @@ def held_out(steps: Tensor, squares: Tensor, floor: float = 0.0, errors: float =
     risk = squares.mean(1) - floor
     least = int(risk.argmin())
     se = (squares - squares[least]).std(1) / squares.shape[1] ** 0.5
-    best = int((risk <= risk[least] + errors * se).nonzero()[-1])
+    margin = (errors * se).clamp(min=float(tolerance * risk[least].abs()))
+    best = int((risk <= risk[least] + margin).nonzero()[-1])
     unknown = torch.full_like(risk, math.nan)
     reason = "least loss on held-out rows"
-    if errors > 0:
-        reason = f"last loss on held-out rows within {errors:g} standard errors of the least"
+    if errors > 0 or tolerance > 0:
+        reason = f"last loss on held-out rows within {errors:g} standard errors or {100 * tolerance:g} % of the least"
     return _stop(best, _checked(steps), risk, unknown, unknown, se, reason)
 
 

@@ -12,7 +12,7 @@ from scorewise.allocation import LevelDensity
 from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import FIRST_CHECK, HIGHEST, LOWEST, Training, held_rows, training_steps
+from scorewise.tabular.training import FIRST_CHECK, HIGHEST, LOWEST, TOLERANCE, Training, held_rows, training_steps
 from scorewise.train import State
 
 WIDTH = 32
@@ -58,7 +58,8 @@ def _overfitted() -> Training:
 def _risen(training: Training) -> int:
     """Place of the check at which the loss was seen to have risen: it and the one before are worse than the least."""
     risk, se = (np.array(training.trace[key]) for key in ("new rows", "new rows se"))
-    return next(k for k in range(2, len(risk)) if (risk > risk[: k + 1].min() + 2 * se)[k - 1 : k + 1].all())
+    margin = np.maximum(2 * se, TOLERANCE * risk.min())
+    return next(k for k in range(2, len(risk)) if (risk > risk[: k + 1].min() + margin)[k - 1 : k + 1].all())
 
 
 def test_training_ends_when_the_loss_on_new_rows_has_risen(overfitted: Training) -> None:
@@ -80,11 +81,11 @@ def test_at_the_end_the_rate_has_fallen_to_nothing(overfitted: Training) -> None
 
 
 def test_a_late_ending_is_not_longer_than_what_was_left() -> None:
-    training = _training(200, 30)
+    training = _training(200, 60)
     for _ in training.run():
         pass
     assert "to have risen beyond doubt" in training.reason()
-    assert training.state.step == training.trace["check"][-1] == 30
+    assert training.state.step == training.trace["check"][-1] == 60
 
 
 def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> None:

@@ -20,6 +20,7 @@ CHECKS = 20
 FIRST_CHECK = 20
 HELD_SHARE, MOST_HELD, ENOUGH_HELD, FEWEST_HELD = 0.05, 1_000, 50, 10
 HELD_STREAM = 2**31
+ERRORS, TOLERANCE = 2.0, 0.005
 FEWEST_WARM = 10
 ENDING_SHARE, FEWEST_ENDING = 0.25, 20
 CURVES = ("step", "loss", "numbers", "categories", "seconds")
@@ -64,10 +65,11 @@ class Training:
 
     A twentieth of the rows, `MOST_HELD` at most, is held out (a tenth where that gives fewer than `ENOUGH_HELD`), and
     noised once. Their loss is measured `CHECKS` times, but for the first steps, in which a network that knows the
-    margins from its start may get worse. When it has risen beyond doubt, training goes back to the parameters of the
-    last check before it had, and from there the learning rate falls to 0 within a quarter as many steps as were taken,
-    or what is left of the longest training: parameters of a high rate are noisy, and a sample shows it. The model is
-    that of the last check that cannot be told from the best.
+    margins from its start may get worse. It has risen where it is `ERRORS` standard errors of the difference and the
+    share `TOLERANCE` above the least: less is of no consequence, though many rows may show it. Training then goes back
+    to the parameters of the last check before, and from there the learning rate falls to 0 within a quarter as many
+    steps as were taken, or what is left of the longest training: parameters of a high rate are noisy, and a sample
+    shows it. The model is that of the last check whose loss had not risen.
 
     Args:
         state: network, density of levels and optimisers.
@@ -119,7 +121,7 @@ class Training:
         levels = LevelDensity(LOWEST, HIGHEST, rule=as_it_is).draw(len(x), generator)[0]
         levels = levels[torch.randperm(len(x), generator=generator)].to(x.device)
         on_device = torch.Generator(x.device).manual_seed(self.seed)
-        return Holdout(x, levels, copies, self._losses, generator=on_device)
+        return Holdout(x, levels, copies, self._losses, ERRORS, TOLERANCE, on_device)
 
     def _losses(self, network: nn.Module, x: Tensor, x_t: Tensor, sigma_t: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
@@ -218,7 +220,7 @@ class Training:
             return f"It ended at {limit}. The loss of {rows} was not measured in so short a time."
         stop = self.holdout.stop()
         least = f"the least, at step {int(stop.steps[stop.risk.argmin()]):,}"
-        kept = f"The model is that of step {self.ended:,}, the last check at which it could not be told from {least}."
+        kept = f"The model is that of step {self.ended:,}, the last check at which it was as good as {least}."
         if self._ending is not None:
             began = self._ending[0]
             return (
@@ -227,7 +229,7 @@ class Training:
             )
         if self.ended < done:
             return f"It ended at {limit}. The loss of {rows} had risen by then. {kept}"
-        best = "was the least of all" if stop.risk[-1] == stop.risk.min() else f"could not be told from {least}"
+        best = "was the least of all" if stop.risk[-1] == stop.risk.min() else f"was as good as {least}"
         return f"It ended at {limit}. The loss of {rows} {best}."
 
     def tensors(self) -> dict[str, Tensor]:
