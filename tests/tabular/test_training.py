@@ -80,6 +80,17 @@ def test_at_the_end_the_rate_has_fallen_to_nothing(overfitted: Training) -> None
         assert optimizer.lr < 0.05 * peak
 
 
+def test_a_rise_of_no_consequence_ends_nothing() -> None:
+    training = _training(200, 30)
+    for _ in training.run():
+        pass
+    risk, se = (np.array(training.trace[key]) for key in ("new rows", "new rows se"))
+    assert (risk > risk.min() + 2 * se)[-2:].all()  # it can be seen
+    assert (risk < 1.005 * risk.min()).all()
+    assert training.ended == training.state.step == 30
+    assert "was as good as the least" in training.reason()
+
+
 def test_a_late_ending_is_not_longer_than_what_was_left() -> None:
     training = _training(200, 60)
     for _ in training.run():
