@@ -43,10 +43,11 @@ STARTS = {
     "import of the synthesizer": ["-c", "from scorewise import Synthesizer"],
     "scorewise --help": ["-m", "scorewise.cli", "--help"],
     "import of torch and an AdamW of ours": [
-        "-c", f"import torch; from scorewise.optimiser import AdamW; AdamW({PARAMETER}, 1e-3)"
+        "-c",
+        f"import torch; from scorewise.optimiser import AdamW; AdamW({PARAMETER}, 1e-3)",
     ],
     "import of torch and an AdamW of torch": ["-c", f"import torch; torch.optim.AdamW({PARAMETER})"],
-}  # fmt: skip
+}
 
 
 def table(rows: int, columns: int, levels: int) -> pd.DataFrame:

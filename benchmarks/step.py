@@ -28,7 +28,7 @@ import torch
 from machine import machine
 from torch import Tensor
 
-from scorewise import allocation, binned, difference, network, noise, optimiser, orthogonal, train
+from scorewise import allocation, binned, difference, network, noise, orthogonal, train
 from scorewise.datasets import load
 from scorewise.sample import multistep
 from scorewise.tabular import synthesizer
@@ -78,7 +78,7 @@ class Parts:
             (torch.Tensor, "backward", "backward"),
             (torch.nn.utils, "clip_grad_norm_", "clipping"),
             (orthogonal.Muon, "step", "Muon"),
-            (optimiser.AdamW, "step", "AdamW"),
+            (getattr(train, "AdamW", torch.optim.AdamW), "step", "AdamW"),  # torch's own in versions to compare with
             (train.State, "advance", "average"),
             (noise.Gaussian, "draw", "noise"),
             (Codec, "expand", "expansion of the batch"),

@@ -28,6 +28,10 @@ class Optimiser:
         self.lr = lr
         self.state: dict[Tensor, dict[str, Tensor]] = {}
 
+    def gradients(self) -> dict[nn.Parameter, Tensor]:
+        """Those parameters that have a gradient, with it."""
+        return {p: p.grad for p in self.parameters if p.grad is not None}
+
     def step(self) -> None:
         """Move all parameters that have a gradient."""
         raise NotImplementedError
@@ -59,7 +63,7 @@ class AdamW(Optimiser):
     @torch.no_grad()
     def step(self) -> None:
         """Move all parameters that have a gradient."""
-        moved = [p for p in self.parameters if p.grad is not None]
+        moved = self.gradients()
         for p in moved:
             if p not in self.state:
                 count = torch.zeros((), device=p.device if self.fused else "cpu")
@@ -67,7 +71,7 @@ class AdamW(Optimiser):
         means, squares, counts = ([self.state[p][key] for p in moved] for key in ("exp_avg", "exp_avg_sq", "step"))
         adamw(
             list[Tensor](moved),
-            [p.grad for p in moved if p.grad is not None],
+            list(moved.values()),
             means,
             squares,
             [],

@@ -77,11 +77,10 @@ class Muon(Optimiser):
     def step(self) -> None:
         """Move all matrices that have a gradient."""
         shapes: dict[torch.Size, dict[nn.Parameter, Tensor]] = {}
-        for p in self.parameters:
-            if p.grad is not None:
-                running = self.state.setdefault(p, {}).setdefault("momentum", torch.zeros_like(p))
-                running.lerp_(p.grad, 1 - self.momentum)
-                shapes.setdefault(p.shape, {})[p] = torch.lerp(p.grad, running, self.momentum)
+        for p, gradient in self.gradients().items():
+            running = self.state.setdefault(p, {}).setdefault("momentum", torch.zeros_like(p))
+            running.lerp_(gradient, 1 - self.momentum)
+            shapes.setdefault(p.shape, {})[p] = torch.lerp(gradient, running, self.momentum)
         for shape, matrices in shapes.items():
             size = -self.lr * 0.2 * math.sqrt(max(shape))
             stacked = torch.stack(list(matrices.values()))

@@ -197,9 +197,9 @@ def held_out(steps: Tensor, squares: Tensor, floor: float = 0.0, errors: float =
     margin = (errors * se).clamp(min=float(tolerance * risk[least].abs()))
     best = int((risk <= risk[least] + margin).nonzero()[-1])
     unknown = torch.full_like(risk, math.nan)
-    reason = "least loss on held-out rows"
-    if errors > 0 or tolerance > 0:
-        reason = f"last loss on held-out rows within {errors:g} standard errors or {100 * tolerance:g} % of the least"
+    bounds = {f"{errors:g} standard errors": errors, f"{100 * tolerance:g} %": tolerance}
+    within = " or ".join(said for said, bound in bounds.items() if bound > 0)
+    reason = f"last loss on held-out rows within {within} of the least" if within else "least loss on held-out rows"
     return _stop(best, _checked(steps), risk, unknown, unknown, se, reason)
 
 

@@ -181,7 +181,7 @@ def test_a_time_limit_is_told() -> None:
 
 
 def test_a_time_limit_shortens_the_warm_up() -> None:
-    training = _training(400, 10**6, minutes=0.01)
+    training = _training(400, 10**6, minutes=0.03)
     optimizer, peak = training.state.optimizers[0], training.state.peaks[0]
     share, risen = 0.0, []
     for _ in training.run():
