@@ -26,8 +26,9 @@ import torch
 from machine import machine
 
 from scorewise.tabular.calibration import Calibration, calibration_rows
+from scorewise.tabular.generation import CHUNK_ROWS
 from scorewise.tabular.schema import Schema
-from scorewise.tabular.synthesizer import CHUNK_ROWS, Synthesizer
+from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 
 AXES: dict[str, list[tuple[int, int, int]]] = {  # rows, columns, levels

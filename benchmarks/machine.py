@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from scorewise.tabular.synthesizer import prefers_bf16
+from scorewise.tabular.generation import prefers_bf16
 
 
 def machine() -> dict[str, str]:

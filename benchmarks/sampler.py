@@ -27,8 +27,9 @@ from scorewise.datasets import DATASETS
 from scorewise.posterior import Denoiser
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Codec
+from scorewise.tabular.generation import CHUNK_ROWS
 from scorewise.tabular.schema import Schema
-from scorewise.tabular.synthesizer import CHUNK_ROWS, Synthesizer
+from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.training import HIGHEST, LOWEST
 
 ROWS, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 250, 200, 200, 27_000, 0.1

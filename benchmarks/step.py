@@ -36,8 +36,8 @@ from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
 
-ROWS, STEPS_A_TURN, LEVELS = 1_024, 5, synthesizer.SAMPLER_STEPS
-LOWEST, HIGHEST = 0.002, 80.0  # written out, so that older versions of the package can be measured too
+ROWS, STEPS_A_TURN = 1_024, 5
+LOWEST, HIGHEST, LEVELS = 0.002, 80.0, 24  # written out, so that older versions of the package can be measured too
 NEWTON_SCHULZ = 4 * 3  # products for each hidden matrix: four iterations of three
 
 

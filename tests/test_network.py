@@ -54,6 +54,18 @@ def test_margins_are_beliefs_about_the_numbers_and_their_mean_is_corrected() -> 
     torch.testing.assert_close(posterior.margins.mean, posterior.mean[:, :2])
 
 
+def test_shifted_logits_tilt_the_posterior_at_every_level() -> None:
+    network, shift = _network(), torch.tensor([0.0, 0.5, 0.0, -0.3, 1.0, 0.0, 0.0, 0.0])
+    sigma_t = torch.tensor([0.3, 0.8, 20.0])
+    x_t = torch.randn(3, LAYOUT.width, generator=torch.Generator().manual_seed(1))
+    before = network(x_t, sigma_t).mean
+    network.shift_logits(shift)
+    after = network(x_t, sigma_t).mean
+    torch.testing.assert_close(after[:, :2], before[:, :2])
+    tilted = before[:, 4:7] * shift[2:5].exp()
+    torch.testing.assert_close(after[:, 4:7], tilted / tilted.sum(1, keepdim=True))
+
+
 def test_slots_that_no_level_uses_have_no_mass() -> None:
     posterior = _network()(torch.full((1, LAYOUT.width), 3.0), torch.tensor([0.2]))
     assert float(posterior.mean[0, -1].detach()) == 0.0

@@ -179,6 +179,19 @@ class TableDenoiser(nn.Module):
         """The weights between hidden layers."""
         return [p for p in self.blocks.parameters() if p.ndim == 2]
 
+    def shift_logits(self, shift: Tensor) -> None:
+        """Make levels of categories more or less frequent in what is sampled.
+
+        The posterior of a category under a prior tilted by `exp(shift)` has its log-odds shifted by as much, at every
+        noise level.
+
+        Args:
+            shift: of the log-odds of each slot, shape (slots,).
+        """
+        n = self.layout.numbers
+        with torch.no_grad():
+            self.outlet.bias[n : n + self.layout.slots] += shift.to(self.outlet.bias)
+
     def log_posteriors(self, logits: Tensor) -> list[Tensor]:
         """Normalise logits of all slots, shape (B, slots), to log-probabilities (B, M, K), one tensor per group."""
         sizes = [group.members * group.slots for group in self.layout.groups]

@@ -1,6 +1,14 @@
 import numpy as np
+import pandas as pd
+import pytest
+import torch
 
-from scorewise.tabular.calibration import LEVELS, Calibration, calibration_rows
+from scorewise.network import TableDenoiser
+from scorewise.tabular.calibration import LEVELS, Calibration, calibrate, calibration_rows, level_shift
+from scorewise.tabular.codec import Chosen, Codec
+from scorewise.tabular.generation import generate, joined
+from scorewise.tabular.ratio import GRID, Ratio
+from scorewise.tabular.table import to_arrow
 
 
 def _sample(seed: int, rows: int = 40_000) -> np.ndarray:
@@ -42,3 +50,61 @@ def test_a_longer_training_is_calibrated_on_more_rows_and_never_on_more_than_the
     assert calibration_rows(27_000, 400) == 12_000
     assert calibration_rows(27_000, 3_427) == 27_000
     assert calibration_rows(1_000_000, 8_456) == 30_000
+
+
+def test_levels_are_shifted_to_their_shares_as_far_as_chance_does_not_explain_it() -> None:
+    expected = np.array([0.5, 0.3, 0.15, 0.05])
+    found = np.array([0.55, 0.3, 0.1, 0.05])
+    shift = level_shift(expected, np.rint(found * 30_000))
+    tilted = found * np.exp(shift)
+    np.testing.assert_allclose(tilted / tilted.sum(), expected, atol=0.004)
+    assert (level_shift(expected, np.rint(found * 60)) == 0).all()
+    assert (level_shift(expected, np.rint(expected * 30_000)) == 0).all()
+    assert (level_shift(np.ones(1), np.array([500])) == 0).all()
+
+
+def test_shifts_of_right_shares_are_mostly_none_and_of_absent_levels_bounded() -> None:
+    rng = np.random.default_rng(0)
+    expected = rng.dirichlet(np.ones(50))
+    moved = [np.any(level_shift(expected, rng.multinomial(9_000, expected))) for _ in range(200)]
+    assert np.mean(moved) < 0.1
+    absent = level_shift(np.array([0.5, 0.4, 0.1]), np.array([500, 500, 0]))
+    assert absent[2] == 1.0
+
+
+def _tilted() -> tuple[Codec, TableDenoiser, pd.DataFrame]:
+    """A table and an untrained network for it, which has the right shares of levels, but for a tilt."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"level": rng.choice(list("abc"), 4_000, p=[0.5, 0.3, 0.2]), "size": rng.normal(size=4_000)})
+    codec = Codec.fit(frame)
+    moments = codec.moments(codec.compact(to_arrow(frame)))
+    network = TableDenoiser(codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)).eval()
+    network.shift_logits(torch.tensor([-0.4, 0.0, 0.5]))
+    return codec, network, frame
+
+
+def test_a_model_is_calibrated_by_what_it_samples() -> None:
+    codec, network, frame = _tilted()
+    expected = frame["level"].value_counts(normalize=True).sort_index()
+
+    def shares(seed: int) -> pd.Series:
+        made = joined([chunk for _, chunk in generate(network, codec, 4_096, seed)])
+        return codec.restore(made).to_pandas()["level"].value_counts(normalize=True).sort_index()
+
+    assert (shares(0) - expected).abs().max() > 0.08
+    made = list(calibrate(network, codec, {"size": frame["size"].to_numpy()}, 12_288, seed=0))
+    assert (made[0], made[-1], made) == (1_024, 12_288, sorted(made))
+    assert (shares(0) - expected).abs().max() < 0.02
+
+
+def test_a_calibration_survives_being_written_and_read_if_it_fits_the_codec() -> None:
+    codec = Codec.fit(pd.DataFrame(np.random.default_rng(1).lognormal(size=(60, 2)), columns=["a", "b"]))
+    ratio = Ratio("b", "a", np.array([1.0, 2.0]), np.tile(GRID / 2, (3, 1)))
+    said = Calibration(np.tile(LEVELS, (2, 1)) + 0.1, [ratio])
+    twin = Calibration.from_parts(said.to_json(), said.arrays(), codec)
+    rows = Chosen(np.random.default_rng(0).normal(size=(50, 2)), np.zeros((50, len(codec.names)), dtype=np.int32))
+    assert twin.restore(codec, rows).equals(said.restore(codec, rows))
+    with pytest.raises(ValueError, match="the ratio of 'a' to 'b' has shapes"):
+        Calibration.from_parts([["a", "b"]], said.arrays(), codec)
+    with pytest.raises(ValueError, match=r"the calibration has shape \(1, 21\)"):
+        Calibration.from_parts([], {"quantiles": torch.zeros(1, 21)}, codec)

@@ -13,13 +13,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from scorewise.tabular.calibration import Calibration
+from scorewise.tabular.generation import CHUNK_ROWS
 from scorewise.tabular.store import ModelError
-from scorewise.tabular.synthesizer import (
-    CHUNK_ROWS,
-    Synthesizer,
-    choose_device,
-    prefers_bf16,
-)
+from scorewise.tabular.synthesizer import Synthesizer, choose_device
 from scorewise.tabular.table import TableError
 
 SHORT = 0.02  # minutes
@@ -230,7 +226,6 @@ def test_bad_tables_are_refused_before_any_training(frame: pd.DataFrame, words: 
 def test_devices() -> None:
     assert choose_device("cpu").type == "cpu"
     assert choose_device("auto").type in {"cpu", "cuda", "mps"}
-    assert not prefers_bf16(torch.device("meta"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -1,11 +1,23 @@
-"""Calibration of the margins: what a model's normal scores are distributed like, and the map that makes them normal."""
+"""Calibration: what a model's own margins are like, and what makes its scores normal and its levels as frequent."""
+
+from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+import torch
 from scipy.special import ndtr
+from torch import Tensor
+
+from scorewise.network import TableDenoiser
+from scorewise.tabular.codec import Chosen, Codec
+from scorewise.tabular.generation import CHUNK_ROWS, generate, joined
+from scorewise.tabular.ratio import GRID, Ratio, adjustment, fit_ratios
 
 LEVELS = np.linspace(-2.5, 2.5, 21)
 """Normal scores between which the map is linear."""
 FEWEST_ROWS, MOST_ROWS, ROWS_A_STEP = 4_096, 30_000, 30
+MOST_SHIFT = 1.0
+LEVEL_TURNS = 2
 
 
 def calibration_rows(rows: int, steps: int) -> int:
@@ -25,19 +37,22 @@ def calibration_rows(rows: int, steps: int) -> int:
 
 
 class Calibration:
-    """A monotone map of each normal score, from the model's own distribution of it to the standard normal one.
+    """What makes the margins of a model's numbers, and the ratios of some, those of the table.
 
     A denoiser that has been trained for minutes gets the margins nearly right; the encoding knows them exactly. With
-    Q the model's quantile function of a score, measured on a sample, the map sends `Q(Phi(a))` to a for a on a grid, is
-    linear between and a shift beyond. Each shift is shrunk by the share of it that sampling noise explains, so a margin
-    that is right is left alone. It moves values within a column only and so keeps the dependence (the copula).
+    Q the model's quantile function of a score, measured on a sample, a monotone map of the score sends `Q(Phi(a))` to a
+    for a on a grid, is linear between and a shift beyond. Each shift is shrunk by the share of it that sampling noise
+    explains, so a margin that is right is left alone. It moves values within a column only and so keeps the dependence
+    (the copula), which ratios then mend where two columns are nearly equal.
 
     Args:
         quantiles: the model's quantiles at `Phi(LEVELS)`, non-decreasing along the last axis, shape (n, 21).
+        ratios: applied to the columns as they are decoded.
     """
 
-    def __init__(self, quantiles: np.ndarray) -> None:
+    def __init__(self, quantiles: np.ndarray, ratios: Sequence[Ratio] = ()) -> None:
         self.quantiles = quantiles
+        self.ratios = tuple(ratios)
 
     @classmethod
     def identity(cls, numbers: int) -> "Calibration":
@@ -90,3 +105,137 @@ class Calibration:
             inside = np.where(column < q[0], LEVELS[0] + column - q[0], inside)
             mapped[:, i] = np.where(column > q[-1], LEVELS[-1] + column - q[-1], inside)
         return mapped
+
+    def restore(self, codec: Codec, rows: Chosen, seed: int = 0) -> pa.Table:
+        """Make a table of rows that the model made.
+
+        Args:
+            codec: of the table.
+            rows: N rows.
+            seed: seed of the identifiers.
+
+        Returns:
+            The table.
+        """
+        return codec.restore(Chosen(self.apply(rows.scores), rows.codes), seed, adjustment(self.ratios))
+
+    def to_json(self) -> list[list[str]]:
+        """Give what is not an array: child and parent of each ratio."""
+        return [[ratio.child, ratio.parent] for ratio in self.ratios]
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Give the arrays by name; together with `to_json` they are the calibration."""
+        found = {"quantiles": self.quantiles}
+        for i, ratio in enumerate(self.ratios):
+            found |= {f"ratio.{i}.cuts": ratio.cuts, f"ratio.{i}.images": ratio.images}
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
+
+    @classmethod
+    def from_parts(cls, said: Sequence[Sequence[str]], arrays: Mapping[str, Tensor], codec: Codec) -> "Calibration":
+        """Rebuild a calibration from `to_json` and `arrays`.
+
+        Args:
+            said: the plain form.
+            arrays: the arrays by name.
+            codec: of the table.
+
+        Returns:
+            The calibration.
+
+        Raises:
+            KeyError: if a part is missing.
+            ValueError: if a part does not fit the codec.
+        """
+        quantiles = arrays["quantiles"].numpy()
+        if quantiles.shape != (len(codec.scored), len(LEVELS)):
+            raise ValueError(f"the calibration has shape {quantiles.shape}")
+        ratios = []
+        for i, (child, parent) in enumerate(said):
+            cuts, images = arrays[f"ratio.{i}.cuts"].numpy(), arrays[f"ratio.{i}.images"].numpy()
+            ordered = child in codec.scored and parent in codec.scored[: codec.scored.index(child)]
+            if not ordered or images.shape != (len(cuts) + 1, len(GRID)):
+                raise ValueError(f"the ratio of {child!r} to {parent!r} has shapes {cuts.shape} and {images.shape}")
+            ratios.append(Ratio(child, parent, cuts, images))
+        return cls(quantiles, ratios)
+
+
+def calibrate(
+    network: TableDenoiser, codec: Codec, cells: Mapping[str, np.ndarray], rows: int, seed: int
+) -> Generator[int, None, Calibration]:
+    """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
+
+    Each turn has rows of its own, a third of all. There is one turn of levels fewer, or none, where the rows of a turn
+    would not fill a chunk. The levels are corrected in the network, the numbers by maps.
+
+    Args:
+        network: the denoiser; its log-odds of levels are shifted.
+        codec: of the table.
+        cells: values of the table's number columns, (N,) each.
+        rows: number of rows to sample in all, 1 or more.
+        seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
+
+    Yields:
+        The number of rows made so far.
+
+    Returns:
+        The calibration of the numbers.
+    """
+    turns = max(0, min(LEVEL_TURNS, rows // CHUNK_ROWS - 1)) if codec.names else 0
+    share, before = rows // (turns + 1), 0
+    for turn in range(turns + 1):
+        wanted = share if turn < turns else rows - turns * share
+        chunks = []
+        for so_far, chunk in generate(network, codec, wanted, -1 - (LEVEL_TURNS + 1) * seed - turn):
+            chunks.append(chunk)
+            yield before + so_far
+        before += wanted
+        made = joined(chunks)
+        if turn < turns:
+            shifts = level_shifts(codec, network.log_prior.cpu().numpy(), made.codes)
+            network.shift_logits(torch.from_numpy(shifts))
+    margins = Calibration.fit(made.scores, codec.present(made))
+    pairs = [(codec.scored[i], codec.scored[j]) for i, j in network.differences.pairs.T.tolist()]
+    return Calibration(
+        margins.quantiles, fit_ratios(codec, cells, Chosen(margins.apply(made.scores), made.codes), pairs)
+    )
+
+
+def level_shifts(codec: Codec, log_prior: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Shifts of the log-odds of all levels that make them as frequent as in the table; see `level_shift`.
+
+    Args:
+        codec: of the table.
+        log_prior: log-frequency of each slot in the table, shape (slots,).
+        codes: codes that the model sampled, shape (N, M).
+
+    Returns:
+        Shape (slots,), 0 for padding.
+    """
+    shifts = np.zeros(codec.layout.slots)
+    for i, (start, size) in enumerate(zip(codec.offsets.tolist(), codec.sizes, strict=True)):
+        block = slice(start - codec.layout.numbers, start - codec.layout.numbers + size)
+        shifts[block] = level_shift(np.exp(log_prior[block]), np.bincount(codes[:, i], minlength=size))
+    return shifts
+
+
+def level_shift(expected: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Shift of the log-odds of a category's levels that makes them as frequent as in the table.
+
+    It is `log(expected / found)`, shrunk for each level by the share that sampling noise explains and `MOST_SHIFT` at
+    most, and 0 where the counts of all levels together differ by no more than chance would have it.
+
+    Args:
+        expected: shares of the levels in the table, positive, shape (K,).
+        counts: how often the model sampled each, shape (K,).
+
+    Returns:
+        Shape (K,).
+    """
+    rows, spare = counts.sum(), len(counts) - 1
+    mean = rows * expected
+    if ((counts - mean) ** 2 / mean).sum() <= spare + 2 * np.sqrt(2 * spare):
+        return np.zeros(len(counts))
+    apart = np.log(mean / (counts + 0.5))
+    kept = np.clip(1 - (1 - expected) / mean / np.maximum(apart**2, 1e-12), 0, 1)
+    shift: np.ndarray = np.clip(kept * apart, -MOST_SHIFT, MOST_SHIFT)
+    return shift

@@ -24,40 +24,16 @@ from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.relation import Function, find_equalities, find_functions
+from scorewise.tabular.number import Adjust, Number, fit_numbers, protected
+from scorewise.tabular.relation import Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.table import TableError, to_arrow
 
-FEW_VALUES = 128
-COMMON_SHARE = 0.004
 MOST_ONE_HOT = 256
 EDGE = 1e-7
 BEYOND = 40.0
 MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8
 VALUE_POINTS = 8_193
-PROTECTED_ROWS = 5
-
-
-class Number(NamedTuple):
-    """How one number column is encoded.
-
-    Attributes:
-        marginal: its distribution.
-        parents: columns that it equals in a share of the rows.
-        missing: whether it has missing cells.
-        values: its values in increasing order where they are few and recur (such a column may be determined by another
-            one), else empty.
-    """
-
-    marginal: Marginal
-    parents: tuple[str, ...]
-    missing: bool
-    values: np.ndarray
-
-    @property
-    def modes(self) -> int:
-        """Number of modes: free, parents, missing."""
-        return 1 + len(self.parents) + self.missing
 
 
 class Compact(NamedTuple):
@@ -169,19 +145,9 @@ class Codec:
         schema = schema or Schema.infer(table)
         cells = schema.cells(table)
         steps = {column.name: column.step for column in schema.numbers}
-        values = {name: _protected(v) if protect else v for name, v in cells.numbers.items()}
-        free = {name: ~np.isnan(v) & ~np.isin(v, _common(v)) for name, v in values.items()}
+        values = {name: protected(v) if protect else v for name, v in cells.numbers.items()}
         temporal = {column.name for column in schema.numbers if column.origin is not None}
-        parents = find_equalities({k: v for k, v in values.items() if k not in temporal}, free)
-        numbers = {
-            name: Number(
-                Marginal.fit(v[~np.isnan(v)], steps[name]),
-                tuple(parents.get(name, ())),
-                bool(np.isnan(v).any()),
-                _few_values(v),
-            )
-            for name, v in values.items()
-        }
+        numbers = fit_numbers(values, steps, temporal)
         levels, codes = _category_codes(schema, cells)
         coded = dict(codes)
         for name, number in numbers.items():
@@ -279,12 +245,13 @@ class Codec:
             codes[:, i] = x[:, start : start + size].argmax(1)
         return Chosen(x[:, : self.layout.numbers].copy(), codes)
 
-    def restore(self, rows: Chosen, seed: int = 0) -> pa.Table:
+    def restore(self, rows: Chosen, seed: int = 0, adjust: Adjust | None = None) -> pa.Table:
         """Make a table of chosen rows.
 
         Args:
             rows: N rows.
             seed: seed of the identifiers.
+            adjust: moves the values of each number column that may be moved.
 
         Returns:
             The table, in the schema's column order and dtypes.
@@ -293,7 +260,7 @@ class Codec:
         numbers: dict[str, np.ndarray] = {}
         for position, name in enumerate(self.scored):
             mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
-            numbers[name] = self._number(name, rows.scores[:, position], mode, numbers)
+            numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
         categories: dict[str, np.ndarray] = {}
         for name in self.levels:
             if name in self.digits:
@@ -361,7 +328,7 @@ class Codec:
         codes: dict[tuple[str, str], np.ndarray] = {}
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
         for position, name in enumerate(self.scored):
-            low[:, position], high[:, position], codes[name, "mode"] = self._score(name, cells.numbers)
+            low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, cells.numbers)
         _, levels = _category_codes(self.schema, cells, self.levels)
         for name, code in levels.items():
             if name in self.digits:
@@ -371,39 +338,6 @@ class Codec:
                 codes[name, "level"] = code
         blocks = [codes[key] for key in self.names]
         return low, high, np.stack(blocks, 1).astype(np.int64) if blocks else np.zeros((rows, 0), dtype=np.int64)
-
-    def _score(self, name: str, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        number, values = self.numbers[name], cells[name]
-        gone = np.isnan(values)
-        first, last = number.marginal.invert(np.array([0.0, 1.0]))
-        present = np.clip(np.where(gone, first, values), first, last)
-        low, high = number.marginal.interval(present)
-        mode = np.zeros(len(values), dtype=np.int64)
-        for i, parent in reversed(list(enumerate(number.parents))):
-            mode[values == cells[parent]] = 1 + i
-        if gone.any():
-            if not number.missing:
-                raise TableError(
-                    f"Column {name!r} must have no missing cell, however: {int(gone.sum())} are missing. "
-                    "Fit to a table that has missing cells in it, or fill them."
-                )
-            mode[gone] = number.modes - 1
-            low[gone] = high[gone] = 0.5
-        return low, high, mode
-
-    def _number(self, name: str, z: np.ndarray, mode: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
-        number = self.numbers[name]
-        z = z.astype(np.float64)
-        values = number.marginal.invert(ndtr(z))
-        if not self.clip:
-            values = number.marginal.extrapolate(z, values)
-        first, last = number.marginal.invert(np.array([0.0, 1.0]))
-        for i, parent in enumerate(number.parents):
-            hit = (mode == 1 + i) & (done[parent] >= first) & (done[parent] <= last)
-            values = np.where(hit, done[parent], values)
-        if number.missing:
-            values = np.where(mode == number.modes - 1, np.nan, values)
-        return values
 
     def _determine(self, numbers: dict[str, np.ndarray], categories: dict[str, np.ndarray]) -> None:
         for child, parent, table in self.functions:
@@ -487,14 +421,6 @@ def cells_order(schema: Schema) -> list[str]:
     return [column.name for column in schema.columns if column.learnable]
 
 
-def _protected(values: np.ndarray) -> np.ndarray:
-    present = np.sort(values[~np.isnan(values)])
-    if len(present) < 2 * PROTECTED_ROWS:
-        return values
-    clipped: np.ndarray = np.clip(values, present[PROTECTED_ROWS - 1], present[-PROTECTED_ROWS])
-    return clipped
-
-
 def _category_codes(
     schema: Schema, cells: Cells, levels: Mapping[str, int] | None = None
 ) -> tuple[dict[str, int], dict[str, np.ndarray]]:
@@ -513,15 +439,3 @@ def _category_codes(
             )
         codes[column.name] = np.where(gone, known, code)
     return counts, codes
-
-
-def _common(values: np.ndarray) -> np.ndarray:
-    """Values that so many rows share that two columns can agree on them by accident."""
-    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-    return distinct[counts >= max(COMMON_SHARE * len(values), 5)]
-
-
-def _few_values(values: np.ndarray) -> np.ndarray:
-    present = values[~np.isnan(values)]
-    distinct = np.unique(present)
-    return distinct if len(distinct) <= FEW_VALUES and len(present) >= 2 * len(distinct) else distinct[:0]

@@ -92,9 +92,20 @@ class Marginal:
         Returns:
             Values inside the fitted range, on the grid if there is one, shape (N,).
         """
-        values: np.ndarray = np.interp(u, self.heights, self.knots)
+        return self.snap(np.interp(u, self.heights, self.knots))
+
+    def snap(self, values: np.ndarray) -> np.ndarray:
+        """Move values to the grid, if there is one, and into the fitted range.
+
+        Args:
+            values: shape (N,).
+
+        Returns:
+            Values, NaN where they were, shape (N,).
+        """
         if self.step is None:
-            return values
+            clipped: np.ndarray = np.clip(values, self.knots[0], self.knots[-1])
+            return clipped
         first = self.knots[0] + self.step / 2
         last = self.knots[-1] - self.step / 2
         snapped: np.ndarray = np.clip(first + np.rint((values - first) / self.step) * self.step, first, last)

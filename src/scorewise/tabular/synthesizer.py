@@ -2,22 +2,21 @@
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import numpy as np
 import pyarrow as pa
 import torch
 from sklearn.base import BaseEstimator
 
-from scorewise.allocation import LevelDensity, table_levels
+from scorewise.allocation import LevelDensity
 from scorewise.network import Group, Layout, Moments, TableDenoiser
-from scorewise.sample import multistep
 from scorewise.tabular import store
-from scorewise.tabular.calibration import Calibration, calibration_rows
+from scorewise.tabular.calibration import Calibration, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec, Compact
+from scorewise.tabular.generation import generate, joined, prefers_bf16
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
@@ -25,8 +24,6 @@ from scorewise.tabular.training import HIGHEST, LOWEST, Training, training_steps
 from scorewise.train import State, Step
 
 WIDTH, DEPTH = 256, 3
-CHUNK_ROWS = 1_024
-SAMPLER_STEPS = 24
 CHECKPOINT_SECONDS = 60.0
 
 
@@ -75,25 +72,6 @@ def choose_device(device: str) -> torch.device:
             f"{reason}. Use auto."
         ) from error
     return chosen
-
-
-def prefers_bf16(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 are faster than in float32.
-
-    They are on GPUs that support them, on CPUs with AMX, and on AMD's CPUs with AVX-512-BF16.
-
-    NOTE: AVX-512-BF16 on Intel's CPUs without AMX does not qualify: its products were slower than those of float32
-    where it was tried; on AMD's they were faster.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device.type != "cpu":
-        return False
-    if torch.cpu._is_amx_tile_supported():
-        return True
-    facts = Path("/proc/cpuinfo")
-    said = facts.read_text(encoding="utf-8", errors="replace") if facts.exists() else ""
-    return "AuthenticAMD" in said and torch.cpu._is_avx512_bf16_supported()
 
 
 class Synthesizer(BaseEstimator):  # type: ignore[misc]
@@ -221,13 +199,15 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if not finished and self.checkpoint is not None and training.state.step > 0:
                 self._save_checkpoint(training, fingerprint)
         network.eval()
-        drawn: list[Chosen] = []
         sampled = calibration_rows(table.num_rows, training.state.step)
-        for made, chosen in _sample_rows(network, codec, sampled, -1 - self.seed):
-            drawn.append(chosen)
+        calibrating = calibrate(network, codec, schema.cells(table).numbers, sampled, self.seed)
+        while True:
+            try:
+                made = next(calibrating)
+            except StopIteration as end:
+                self.calibration_ = end.value
+                break
             yield Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows")
-        made_rows = _joined(drawn)
-        self.calibration_ = Calibration.fit(made_rows.scores, codec.present(made_rows))
         self.schema_, self.codec_ = schema, codec
         self.trace_, self.stopped_ = training.trace, training.reason()
         self.network_ = network
@@ -261,8 +241,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     def sample_steps(self, n: int, *, seed: int = 0) -> Generator[Progress, None, pa.Table]:
         """Sample synthetic rows, as a generator that returns the table.
 
-        Rows are made in chunks of `CHUNK_ROWS`, each with a generator of its own seeded by `(seed, chunk)`, which
-        bounds the memory and makes a row depend on the seed and its position alone.
+        Rows are made in chunks, which bounds the memory, from the rows of one sequence of noise in turn, so that a row
+        depends on the seed and its position alone. The sequence is evenly spread (`NormalSequence`): each row is
+        distributed as it would be from independent noise, and shares and quantiles of a whole sample vary less.
 
         Args:
             n: number of rows.
@@ -285,11 +266,10 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
         rows: list[Chosen] = []
         since = time.monotonic()
-        for made, chosen in _sample_rows(self.network_, self.codec_, n, seed):
+        for made, chosen in generate(self.network_, self.codec_, n, seed):
             rows.append(chosen)
             yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
-        whole = _joined(rows)
-        return self.codec_.restore(Chosen(self.calibration_.apply(whole.scores), whole.codes), seed)
+        return self.calibration_.restore(self.codec_, joined(rows), seed)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a folder of safetensors and JSON; the folder holds no row of the table.
@@ -314,12 +294,13 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "layout": {"numbers": layout.numbers, "groups": [list(group) for group in layout.groups]},
             "network": {"width": self.network_.inlet.out_features, "depth": len(self.network_.blocks)},
             "codec": self.codec_.to_json(),
+            "ratios": self.calibration_.to_json(),
             "trace": self.trace_,
             "stopped": self.stopped_,
         }
         tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
         tensors |= {f"codec.{name}": tensor for name, tensor in self.codec_.arrays().items()}
-        tensors["calibration"] = torch.from_numpy(self.calibration_.quantiles)
+        tensors |= {f"calibration.{name}": tensor for name, tensor in self.calibration_.arrays().items()}
         store.write(path, facts, tensors)
 
     @classmethod
@@ -355,9 +336,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), codec.edges(), codec.values())
             network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
             network.load_state_dict(weights)
-            calibration = Calibration(tensors["calibration"].numpy())
-            if calibration.quantiles.shape != Calibration.identity(n).quantiles.shape:
-                raise ValueError(f"the calibration has shape {calibration.quantiles.shape}")
+            shifts = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
+            calibration = Calibration.from_parts(facts["ratios"], shifts, codec)
             synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]
             synthesizer.kind_ = facts["frame"]
@@ -424,25 +404,3 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "seconds": training.seconds,
         }
         store.write(str(self.checkpoint), facts, training.tensors())
-
-
-def _joined(chunks: Sequence[Chosen]) -> Chosen:
-    return Chosen(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
-
-
-def _sample_rows(network: TableDenoiser, codec: Codec, n: int, seed: int) -> Iterator[tuple[int, Chosen]]:
-    """Sample rows chunk by chunk.
-
-    Yields:
-        The number of rows made so far and the new ones, at most `CHUNK_ROWS`.
-    """
-    device = next(network.parameters()).device
-    bf16 = prefers_bf16(device)
-    levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
-    for chunk, first in enumerate(range(0, n, CHUNK_ROWS)):
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk) % 2**63)
-        x = HIGHEST * torch.randn(CHUNK_ROWS, codec.layout.width, generator=generator).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for state in multistep(network, x, levels):
-                x = state.x
-        yield min(n, first + CHUNK_ROWS), codec.choose(x[: n - first].float().cpu().numpy())

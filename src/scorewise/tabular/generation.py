@@ -1,0 +1,72 @@
+"""Rows out of a network: chunks of noise through the reverse process, each block of one-hot coordinates a code."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from scorewise.allocation import table_levels
+from scorewise.network import TableDenoiser
+from scorewise.quasirandom import NormalSequence
+from scorewise.sample import multistep
+from scorewise.tabular.codec import Chosen, Codec
+from scorewise.tabular.training import HIGHEST, LOWEST
+
+CHUNK_ROWS = 1_024
+SAMPLER_STEPS = 24
+
+
+def generate(network: TableDenoiser, codec: Codec, n: int, seed: int) -> Iterator[tuple[int, Chosen]]:
+    """Sample rows chunk by chunk, from the rows of one sequence of noise in turn.
+
+    Args:
+        network: the denoiser.
+        codec: of the table.
+        n: number of rows.
+        seed: seed of the noise.
+
+    Yields:
+        The number of rows made so far and the new ones, at most `CHUNK_ROWS`.
+    """
+    device = next(network.parameters()).device
+    bf16 = prefers_bf16(device)
+    levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
+    noise = NormalSequence(codec.layout.width, seed)
+    for first in range(0, n, CHUNK_ROWS):
+        x = HIGHEST * noise.draw(CHUNK_ROWS).to(device)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            for state in multistep(network, x, levels):
+                x = state.x
+        yield min(n, first + CHUNK_ROWS), codec.choose(x[: n - first].float().cpu().numpy())
+
+
+def joined(chunks: Sequence[Chosen]) -> Chosen:
+    """Put chunks of rows together.
+
+    Args:
+        chunks: one or more.
+
+    Returns:
+        All their rows.
+    """
+    return Chosen(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+
+
+def prefers_bf16(device: torch.device) -> bool:
+    """Whether matrix products in bfloat16 are faster than in float32.
+
+    They are on GPUs that support them, on CPUs with AMX, and on AMD's CPUs with AVX-512-BF16.
+
+    NOTE: AVX-512-BF16 on Intel's CPUs without AMX does not qualify: its products were slower than those of float32
+    where it was tried; on AMD's they were faster.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device.type != "cpu":
+        return False
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    facts = Path("/proc/cpuinfo")
+    said = facts.read_text(encoding="utf-8", errors="replace") if facts.exists() else ""
+    return "AuthenticAMD" in said and torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,182 @@
+"""How one number column is encoded: the normal score of its margin, and the mode that ties it to other columns."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from scorewise.tabular.defect import TableError
+from scorewise.tabular.marginal import Marginal
+from scorewise.tabular.relation import find_equalities
+
+Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
+"""Of a column's name, its values and which of them may be moved, (N,) each, and the columns before it, to values."""
+
+FEW_VALUES = 128
+COMMON_SHARE, FEWEST_COMMON = 0.004, 5
+PROTECTED_ROWS = 5
+
+
+class Number(NamedTuple):
+    """How one number column is encoded.
+
+    A cell that is missing or equals another column has a **mode** that says so: 0 for free, then one for each parent,
+    then one for missing.
+
+    Attributes:
+        marginal: its distribution.
+        parents: columns that it equals in a share of the rows.
+        missing: whether it has missing cells.
+        values: its values in increasing order where they are few and recur (such a column may be determined by another
+            one), else empty.
+    """
+
+    marginal: Marginal
+    parents: tuple[str, ...]
+    missing: bool
+    values: np.ndarray
+
+    @property
+    def modes(self) -> int:
+        """Number of modes."""
+        return 1 + len(self.parents) + self.missing
+
+    def encode(self, name: str, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give the part of (0, 1) that each cell stands for, and its mode.
+
+        Args:
+            name: of the column.
+            cells: values of all number columns, (N,) each, NaN where missing.
+
+        Returns:
+            Lower ends, upper ends and modes, shape (N,) each.
+
+        Raises:
+            TableError: if a cell is missing and none was in the fitted table.
+        """
+        values = cells[name]
+        gone = np.isnan(values)
+        first, last = self.marginal.invert(np.array([0.0, 1.0]))
+        present = np.clip(np.where(gone, first, values), first, last)
+        low, high = self.marginal.interval(present)
+        mode = np.zeros(len(values), dtype=np.int64)
+        for i, parent in reversed(list(enumerate(self.parents, 1))):
+            mode[values == cells[parent]] = i
+        if gone.any():
+            if not self.missing:
+                raise TableError(
+                    f"Column {name!r} must have no missing cell, however: {int(gone.sum())} are missing. "
+                    "Fit to a table that has missing cells in it, or fill them."
+                )
+            mode[gone] = self.modes - 1
+            low[gone] = high[gone] = 0.5
+        return low, high, mode
+
+    def decode(
+        self,
+        name: str,
+        z: np.ndarray,
+        mode: np.ndarray,
+        done: Mapping[str, np.ndarray],
+        clip: bool,
+        adjust: Adjust | None = None,
+    ) -> np.ndarray:
+        """Make cells.
+
+        Args:
+            name: of the column.
+            z: normal scores, shape (N,).
+            mode: modes, shape (N,).
+            done: values of the columns before it, (N,) each.
+            clip: whether the values stay in the fitted range.
+            adjust: moves the values that may be moved; what it moves comes to the grid and the fitted range.
+
+        Returns:
+            Values, NaN where missing, shape (N,).
+        """
+        z = z.astype(np.float64)
+        values = self.marginal.invert(ndtr(z))
+        if not clip:
+            values = self.marginal.extrapolate(z, values)
+        if adjust is not None:
+            moved = adjust(name, values, self.movable(values, mode), done)
+            values = np.where(moved == values, values, self.marginal.snap(moved))
+        first, last = self.marginal.invert(np.array([0.0, 1.0]))
+        for i, parent in enumerate(self.parents, 1):
+            hit = (mode == i) & (done[parent] >= first) & (done[parent] <= last)
+            values = np.where(hit, done[parent], values)
+        if self.missing:
+            values = np.where(mode == self.modes - 1, np.nan, values)
+        return values
+
+    def movable(self, values: np.ndarray, mode: np.ndarray) -> np.ndarray:
+        """Tell which values may be moved a little: those that are free and that few other rows share.
+
+        Args:
+            values: NaN where missing, shape (N,).
+            mode: modes, shape (N,).
+
+        Returns:
+            Shape (N,).
+        """
+        free: np.ndarray = mode == 0
+        first, last = self.marginal.invert(np.array([0.0, 1.0]))
+        low, high = self.marginal.interval(np.where(free, values, first))
+        rare = high - low < max(COMMON_SHARE, FEWEST_COMMON / self.marginal.rows)
+        movable: np.ndarray = free & rare & (values >= first) & (values <= last)
+        return movable
+
+
+def fit_numbers(
+    values: Mapping[str, np.ndarray], steps: Mapping[str, float | None], temporal: Collection[str]
+) -> dict[str, Number]:
+    """Learn how to encode number columns.
+
+    Args:
+        values: of each column in table order, (N,) each, NaN where missing.
+        steps: spacing of the grid of each, or None.
+        temporal: columns that hold times; they are tied to no other.
+
+    Returns:
+        The encoding of each.
+    """
+    free = {name: ~np.isnan(v) & ~np.isin(v, _common(v)) for name, v in values.items()}
+    parents = find_equalities({name: v for name, v in values.items() if name not in temporal}, free)
+    return {
+        name: Number(
+            Marginal.fit(v[~np.isnan(v)], steps[name]),
+            tuple(parents.get(name, ())),
+            bool(np.isnan(v).any()),
+            _few_values(v),
+        )
+        for name, v in values.items()
+    }
+
+
+def protected(values: np.ndarray) -> np.ndarray:
+    """Hide the extreme values that fewer than `PROTECTED_ROWS` rows reach.
+
+    Args:
+        values: of a column, NaN where missing, shape (N,).
+
+    Returns:
+        The values, moved to the fifth smallest and fifth largest.
+    """
+    present = np.sort(values[~np.isnan(values)])
+    if len(present) < 2 * PROTECTED_ROWS:
+        return values
+    clipped: np.ndarray = np.clip(values, present[PROTECTED_ROWS - 1], present[-PROTECTED_ROWS])
+    return clipped
+
+
+def _common(values: np.ndarray) -> np.ndarray:
+    """Values that so many rows share that two columns can agree on them by accident."""
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    return distinct[counts >= max(COMMON_SHARE * len(values), FEWEST_COMMON)]
+
+
+def _few_values(values: np.ndarray) -> np.ndarray:
+    present = values[~np.isnan(values)]
+    distinct = np.unique(present)
+    return distinct if len(distinct) <= FEW_VALUES and len(present) >= 2 * len(distinct) else distinct[:0]

@@ -1,0 +1,179 @@
+"""Ratios of columns: a model's own distribution of them, and the map that makes it that of the table."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scorewise.tabular.codec import Chosen, Codec
+from scorewise.tabular.number import Adjust
+
+NEAR, FAR = 0.1, 0.3
+"""Log-ratios up to which a move is made in full, and from which on none is."""
+GRID = np.concatenate([-np.geomspace(FAR, 1e-4, 60), [0.0], np.geomspace(1e-4, FAR, 60)])
+STRATA, FEWEST_ROWS, MOST_RATIOS = 3, 200, 3
+DOUBT = 1.63
+"""A Kolmogorov-Smirnov distance is larger than this over the square root of the rows once in a hundred times."""
+LEAST_MISPLACED = 0.005
+
+
+class Ratio(NamedTuple):
+    """A map of the ratio of two columns, `q = log(child / parent)`, that moves the child.
+
+    Attributes:
+        child: name of the column that is moved.
+        parent: name of a column before it.
+        cuts: sizes of the parent between which the map changes, increasing, shape (S - 1,).
+        images: what the log-ratios `GRID` are sent to, non-decreasing along the last axis, shape (S, 121).
+    """
+
+    child: str
+    parent: str
+    cuts: np.ndarray
+    images: np.ndarray
+
+    def apply(self, child: np.ndarray, parent: np.ndarray, movable: np.ndarray) -> np.ndarray:
+        """Move a column.
+
+        Args:
+            child: its values, shape (N,).
+            parent: values of the parent, shape (N,).
+            movable: which values may be moved, shape (N,).
+
+        Returns:
+            The values; those that are not movable, or not within `FAR` of the parent in ratio, are as they were.
+        """
+        q, alike = log_ratio(child, parent)
+        chosen = movable & alike & (q != 0) & (np.abs(q) < FAR)
+        stratum = np.searchsorted(self.cuts, np.abs(parent))
+        moved = child.copy()
+        for i, image in enumerate(self.images):
+            rows = chosen & (stratum == i)
+            moved[rows] *= np.exp(np.interp(q[rows], GRID, image) - q[rows])
+        return moved
+
+
+def log_ratio(child: np.ndarray, parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the logarithm of the ratio of two columns.
+
+    Args:
+        child: values, NaN where missing, shape (N,).
+        parent: values, NaN where missing, shape (N,).
+
+    Returns:
+        The log-ratios, shape (N,), and where there is one: both of one sign, neither 0 nor missing. It is 0 elsewhere.
+    """
+    alike: np.ndarray = np.sign(child) * np.sign(parent) > 0
+    return np.log(np.divide(child, parent, out=np.ones(len(child)), where=alike)), alike
+
+
+def fit_ratio(
+    name: str,
+    real: tuple[np.ndarray, np.ndarray],
+    made: tuple[np.ndarray, np.ndarray],
+    parents: Iterable[tuple[str, np.ndarray, np.ndarray]],
+) -> Ratio | None:
+    """Find the column before it to which a column's ratio is most out of place in a sample, and the map that mends it.
+
+    With F the distribution function of q over the sample and G over the table, in each of `STRATA` parts of the rows by
+    the size of the parent, the map is `G^-1(F(q))` up to `NEAR`, fades to none at `FAR`, and is none where F and G
+    differ by no more than chance would have it. Equal rows are left out.
+
+    Args:
+        name: of the column.
+        real: its values in the table and which of them may be moved, shape (N,) each.
+        made: its values in a sample and which of them may be moved, shape (M,) each.
+        parents: name, values in the table (N,) and in the sample (M,) of each column to compare with.
+
+    Returns:
+        The map for the parent with the largest share of rows out of place; None where it is no more than
+        `LEAST_MISPLACED` of the rows.
+    """
+    best, most = None, LEAST_MISPLACED
+    for parent, real_parent, made_parent in parents:
+        (q, rows), (own_q, own_rows) = (
+            _movable(values, movable, other) for (values, movable), other in ((real, real_parent), (made, made_parent))
+        )
+        size, own_size = np.abs(real_parent[rows]), np.abs(made_parent[own_rows])
+        cuts = np.quantile(size, np.arange(1, STRATA) / STRATA) if len(size) else np.zeros(STRATA - 1)
+        stratum, own_stratum = np.searchsorted(cuts, size), np.searchsorted(cuts, own_size)
+        found = [_image(q[stratum == i], own_q[own_stratum == i]) for i in range(STRATA)]
+        misplaced = sum(excess * np.count_nonzero(stratum == i) for i, (_, excess) in enumerate(found)) / len(real[0])
+        if misplaced > most:
+            best, most = Ratio(name, parent, cuts, np.stack([image for image, _ in found])), misplaced
+    return best
+
+
+def fit_ratios(
+    codec: Codec, cells: Mapping[str, np.ndarray], made: Chosen, pairs: Iterable[tuple[str, str]]
+) -> tuple[Ratio, ...]:
+    """Mend the ratios of a sample's number columns, one column after another.
+
+    Args:
+        codec: of the table.
+        cells: values of the table's number columns, (N,) each.
+        made: rows that the model made, calibrated.
+        pairs: names of two columns to compare, the earlier one first.
+
+    Returns:
+        At most `MOST_RATIOS` maps for each column, in the order of the columns, that which moves most rows first.
+    """
+    parents: dict[str, list[str]] = {}
+    for parent, child in pairs:
+        parents.setdefault(child, []).append(parent)
+    found: list[Ratio] = []
+
+    def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
+        number = codec.numbers[name]
+        real = cells[name], number.movable(cells[name], number.encode(name, cells)[2])
+        others = [(parent, cells[parent], done[parent]) for parent in parents.get(name, [])]
+        for _ in range(MOST_RATIOS):
+            ratio = fit_ratio(name, real, (values, movable), others)
+            if ratio is None:
+                break
+            found.append(ratio)
+            values = ratio.apply(values, done[ratio.parent], movable)
+            others = [other for other in others if other[0] != ratio.parent]
+        return values
+
+    codec.restore(made, adjust=adjust)
+    return tuple(found)
+
+
+def adjustment(ratios: Sequence[Ratio]) -> Adjust:
+    """Give what applies maps to columns as they are decoded.
+
+    Args:
+        ratios: those of one column are applied one after another.
+
+    Returns:
+        What `Codec.restore` takes.
+    """
+
+    def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
+        for ratio in ratios:
+            if ratio.child == name:
+                values = ratio.apply(values, done[ratio.parent], movable)
+        return values
+
+    return adjust
+
+
+def _movable(values: np.ndarray, movable: np.ndarray, parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log-ratios of the rows that may be moved and are not equal, and which rows they are."""
+    q, alike = log_ratio(values, parent)
+    rows = movable & alike & (q != 0)
+    return q[rows], rows
+
+
+def _image(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, float]:
+    """The image of `GRID`, and by how much more than chance the two distributions differ on it."""
+    if min(len(real), len(made)) < FEWEST_ROWS:
+        return GRID, 0.0
+    below = np.searchsorted(np.sort(made), GRID, "right") / len(made)
+    distance = np.abs(below - np.searchsorted(np.sort(real), GRID, "right") / len(real)).max()
+    excess = distance - DOUBT * np.sqrt(1 / len(real) + 1 / len(made))
+    if excess <= 0:
+        return GRID, 0.0
+    fade = np.clip((FAR - np.abs(GRID)) / (FAR - NEAR), 0, 1)
+    return np.maximum.accumulate(GRID + fade * (np.quantile(real, below) - GRID)), float(excess)
