@@ -47,7 +47,7 @@ class Calibration:
 
     Args:
         quantiles: the model's quantiles at `Phi(LEVELS)`, non-decreasing along the last axis, shape (n, 21).
-        ratios: applied to the columns as they are decoded.
+        ratios: at most one for each column.
     """
 
     def __init__(self, quantiles: np.ndarray, ratios: Sequence[Ratio] = ()) -> None:
@@ -164,8 +164,9 @@ def calibrate(
 ) -> Generator[int, None, Calibration]:
     """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
 
-    Each turn has rows of its own, a third of all. There is one turn of levels fewer, or none, where the rows of a turn
-    would not fill a chunk. The levels are corrected in the network, the numbers by maps.
+    Each turn has rows of its own, a third of all; the numbers are corrected by the rows of the last two. There is one
+    turn of levels fewer, or none, where the rows of a turn would not fill a chunk. The levels are corrected in the
+    network, the numbers by maps.
 
     Args:
         network: the denoiser; its log-odds of levels are shifted.
@@ -182,17 +183,19 @@ def calibrate(
     """
     turns = max(0, min(LEVEL_TURNS, rows // CHUNK_ROWS - 1)) if codec.names else 0
     share, before = rows // (turns + 1), 0
+    chunks: list[Chosen] = []
     for turn in range(turns + 1):
         wanted = share if turn < turns else rows - turns * share
-        chunks = []
+        if turn < LEVEL_TURNS:  # the second shift is small, so that the rows before it count for the numbers, too
+            chunks.clear()
         for so_far, chunk in generate(network, codec, wanted, -1 - (LEVEL_TURNS + 1) * seed - turn):
             chunks.append(chunk)
             yield before + so_far
         before += wanted
-        made = joined(chunks)
         if turn < turns:
-            shifts = level_shifts(codec, network.log_prior.cpu().numpy(), made.codes)
+            shifts = level_shifts(codec, network.log_prior.cpu().numpy(), joined(chunks).codes)
             network.shift_logits(torch.from_numpy(shifts))
+    made = joined(chunks)
     margins = Calibration.fit(made.scores, codec.present(made))
     pairs = [(codec.scored[i], codec.scored[j]) for i, j in network.differences.pairs.T.tolist()]
     return Calibration(

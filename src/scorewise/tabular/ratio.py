@@ -11,7 +11,7 @@ from scorewise.tabular.number import Adjust
 NEAR, FAR = 0.1, 0.3
 """Log-ratios up to which a move is made in full, and from which on none is."""
 GRID = np.concatenate([-np.geomspace(FAR, 1e-4, 60), [0.0], np.geomspace(1e-4, FAR, 60)])
-STRATA, FEWEST_ROWS, MOST_RATIOS = 3, 200, 3
+STRATA, FEWEST_ROWS = 5, 200
 DOUBT = 1.63
 """A Kolmogorov-Smirnov distance is larger than this over the square root of the rows once in a hundred times."""
 LEAST_MISPLACED = 0.005
@@ -116,7 +116,7 @@ def fit_ratios(
         pairs: names of two columns to compare, the earlier one first.
 
     Returns:
-        At most `MOST_RATIOS` maps for each column, in the order of the columns, that which moves most rows first.
+        At most one map for each column, in the order of the columns.
     """
     parents: dict[str, list[str]] = {}
     for parent, child in pairs:
@@ -127,14 +127,11 @@ def fit_ratios(
         number = codec.numbers[name]
         real = cells[name], number.movable(cells[name], number.encode(name, cells)[2])
         others = [(parent, cells[parent], done[parent]) for parent in parents.get(name, [])]
-        for _ in range(MOST_RATIOS):
-            ratio = fit_ratio(name, real, (values, movable), others)
-            if ratio is None:
-                break
-            found.append(ratio)
-            values = ratio.apply(values, done[ratio.parent], movable)
-            others = [other for other in others if other[0] != ratio.parent]
-        return values
+        ratio = fit_ratio(name, real, (values, movable), others)
+        if ratio is None:
+            return values
+        found.append(ratio)
+        return ratio.apply(values, done[ratio.parent], movable)
 
     codec.restore(made, adjust=adjust)
     return tuple(found)
@@ -144,17 +141,16 @@ def adjustment(ratios: Sequence[Ratio]) -> Adjust:
     """Give what applies maps to columns as they are decoded.
 
     Args:
-        ratios: those of one column are applied one after another.
+        ratios: at most one for each column.
 
     Returns:
         What `Codec.restore` takes.
     """
+    by_child = {ratio.child: ratio for ratio in ratios}
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
-        for ratio in ratios:
-            if ratio.child == name:
-                values = ratio.apply(values, done[ratio.parent], movable)
-        return values
+        ratio = by_child.get(name)
+        return values if ratio is None else ratio.apply(values, done[ratio.parent], movable)
 
     return adjust
 

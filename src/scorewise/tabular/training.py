@@ -30,7 +30,7 @@ CHECKED = ("check", "new rows", "new rows se")
 def training_steps(rows: int, columns: int) -> int:
     """Longest training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
 
-    `130 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
+    `190 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
     steps: long and wide tables are passed over less often. The steps after which a network starts to memorise its rows
     grow in proportion to their number, so short tables are not passed over more often. The learning rate falls to 0
     over this length; held-out rows may end the training before.
@@ -42,7 +42,7 @@ def training_steps(rows: int, columns: int) -> int:
     Returns:
         Number of steps.
     """
-    passes = 130 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
+    passes = 190 * min(1.0, (27_000 / max(rows, 1)) ** 0.75) * min(1.0, (24 / max(columns, 1)) ** 0.5)
     return int(np.clip(passes * rows / min(BATCH_ROWS, max(rows, 1)), 200, 15_000))
 
 
