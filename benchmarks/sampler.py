@@ -24,6 +24,7 @@ from torch import Tensor
 
 from scorewise.allocation import log_levels, table_levels
 from scorewise.datasets import DATASETS
+from scorewise.network import TableDenoiser
 from scorewise.posterior import Denoiser
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Codec
@@ -46,11 +47,11 @@ COMPARED = [
 class Briefly(Synthesizer):
     """The synthesizer's network after a short training."""
 
-    def trained(self, name: str) -> tuple[Denoiser, Codec]:
+    def trained(self, name: str, steps: int) -> tuple[TableDenoiser, Codec]:
         """Train on a table."""
         train, _ = split(name)
         network, training, _ = self._prepare(train, Schema.infer(train, self.target), torch.device("cpu"))
-        training.steps = STEPS
+        training.steps = steps
         for _ in training.run():
             pass
         return network.eval(), training.codec
@@ -86,7 +87,7 @@ def shifts(found: Tensor, reference: Tensor) -> dict[str, dict[str, float]]:
 
 def measure(name: str) -> Iterator[dict[str, Any]]:
     """Compare ladders and numbers of evaluations on one table."""
-    denoiser, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name)
+    denoiser, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
     reference, codes, _ = sampled(denoiser, codec, log_levels(LOWEST, HIGHEST, REFERENCE))
     for ladder, correct, evaluations, churn in COMPARED:
         levels = LADDERS[ladder](LOWEST, HIGHEST, evaluations)

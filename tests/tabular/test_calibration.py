@@ -1,3 +1,5 @@
+from collections.abc import Generator
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +97,34 @@ def test_a_model_is_calibrated_by_what_it_samples() -> None:
     made = list(calibrate(network, codec, {"size": frame["size"].to_numpy()}, 12_288, seed=0))
     assert (made[0], made[-1], made) == (1_024, 12_288, sorted(made))
     assert (shares(0) - expected).abs().max() < 0.02
+
+
+def _returned(calibrating: Generator[int, None, Calibration]) -> Calibration:
+    while True:
+        try:
+            next(calibrating)
+        except StopIteration as end:
+            found: Calibration = end.value
+            return found
+
+
+def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
+    rng = np.random.default_rng(0)
+    bill = rng.lognormal(8, 1, 4_000)
+    near = rng.random(4_000) < 0.3
+    paid = bill * np.exp(np.where(near, rng.normal(0.005, 0.0005, 4_000), rng.normal(-0.5, 0.5, 4_000)))
+    codec = Codec.fit(pd.DataFrame({"bill": bill, "paid": paid}))
+    moments = codec.moments(codec.compact(to_arrow(pd.DataFrame({"bill": bill, "paid": paid}))))
+    network = TableDenoiser(
+        codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)
+    ).eval()  # independent columns
+    calibration = _returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))
+    assert [(ratio.child, ratio.parent) for ratio in calibration.ratios] == [("paid", "bill")]
+    made = joined([chunk for _, chunk in generate(network, codec, 4_096, 0)])
+    tables = (codec.restore(made), calibration.restore(codec, made))
+    plain, mended = (table.to_pandas().eval("log(paid / bill)") for table in tables)
+    assert (plain[plain.abs() < 0.1] - 0.005).abs().median() > 0.03
+    assert (mended[mended.abs() < 0.1] - 0.005).abs().median() < 0.015
 
 
 def test_a_calibration_survives_being_written_and_read_if_it_fits_the_codec() -> None:

@@ -117,3 +117,15 @@ def test_later_columns_see_earlier_ones_as_mended() -> None:
     back = codec.restore(Chosen(*made), adjust=adjust).to_pandas()
     assert (back["paid"].to_numpy() == seen["paid"]).all()
     assert (back["twice"] == back["paid"]).all()
+
+
+def test_times_have_no_ratios_and_tables_without_pairs_no_maps() -> None:
+    real, fake = _frame(0, 0.0), _frame(1, 0.05)
+    day = pd.Timestamp("1970-01-01")
+    dated, made_dated = (frame.fillna(1.0).apply(lambda c: day + pd.to_timedelta(c, "D")) for frame in (real, fake))
+    codec = Codec.fit(dated)
+    made = codec.choose(codec.encode(made_dated.clip(dated.min(), dated.max(), axis=1)))
+    cells = codec.schema.cells(to_arrow(dated)).numbers
+    assert fit_ratios(codec, cells, made, [("bill", "paid")]) == ()
+    plain = Codec.fit(real)
+    assert fit_ratios(plain, plain.schema.cells(to_arrow(real)).numbers, plain.choose(plain.encode(fake)), []) == ()

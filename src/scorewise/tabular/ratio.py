@@ -11,7 +11,7 @@ from scorewise.tabular.number import Adjust
 NEAR, FAR = 0.1, 0.3
 """Log-ratios up to which a move is made in full, and from which on none is."""
 GRID = np.concatenate([-np.geomspace(FAR, 1e-4, 60), [0.0], np.geomspace(1e-4, FAR, 60)])
-STRATA, FEWEST_ROWS = 5, 200
+STRATA, FEWEST_ROWS, MOST_ROWS = 5, 200, 100_000
 DOUBT = 1.63
 """A Kolmogorov-Smirnov distance is larger than this over the square root of the rows once in a hundred times."""
 LEAST_MISPLACED = 0.005
@@ -109,6 +109,8 @@ def fit_ratios(
 ) -> tuple[Ratio, ...]:
     """Mend the ratios of a sample's number columns, one column after another.
 
+    Columns that hold times have no ratios. Of more than `MOST_ROWS` rows some are taken.
+
     Args:
         codec: of the table.
         cells: values of the table's number columns, (N,) each.
@@ -118,15 +120,22 @@ def fit_ratios(
     Returns:
         At most one map for each column, in the order of the columns.
     """
+    temporal = {column.name for column in codec.schema.numbers if column.origin is not None}
     parents: dict[str, list[str]] = {}
     for parent, child in pairs:
-        parents.setdefault(child, []).append(parent)
+        if not {parent, child} & temporal:
+            parents.setdefault(child, []).append(parent)
+    if not parents:
+        return ()
+    rows = len(next(iter(cells.values())))
+    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:MOST_ROWS])
+    cells = {name: values[chosen] for name, values in cells.items()}
     found: list[Ratio] = []
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
+        others = [(parent, cells[parent], done[parent]) for parent in parents.get(name, [])]
         number = codec.numbers[name]
         real = cells[name], number.movable(cells[name], number.encode(name, cells)[2])
-        others = [(parent, cells[parent], done[parent]) for parent in parents.get(name, [])]
         ratio = fit_ratio(name, real, (values, movable), others)
         if ratio is None:
             return values

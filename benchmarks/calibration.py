@@ -1,0 +1,169 @@
+"""Measure what evenly spread noise and each part of the calibration are worth; write it as JSON.
+
+    SCOREWISE_DATA_HOME=... python benchmarks/calibration.py [--out FILE] [--markdown] [TABLE ...]
+
+The default network is trained for 700 steps on each table, and as many rows as the table has are sampled twice in each
+way: from independent noise as they come, with the margins of the numbers mended, from evenly spread noise so, with the
+levels of categories mended besides, and with the ratios of columns. Each way is corrected by as many rows of its own.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from machine import machine
+from sampler import Briefly
+from shown import SCORES
+from splits import split
+from torch import Tensor
+
+from scorewise.allocation import table_levels
+from scorewise.datasets import DATASETS
+from scorewise.network import TableDenoiser
+from scorewise.quasirandom import NormalSequence
+from scorewise.sample import multistep
+from scorewise.tabular import detection, fidelity
+from scorewise.tabular.calibration import Calibration, calibrate
+from scorewise.tabular.codec import Chosen, Codec
+from scorewise.tabular.generation import CHUNK_ROWS, SAMPLER_STEPS, joined
+from scorewise.tabular.schema import Cells
+from scorewise.tabular.training import HIGHEST, LOWEST
+
+STEPS, SEEDS = 700, (1, 2)
+KEYS = ("shapes", "trends", "detection", "detection_differences")
+
+Noise = Callable[[int, int], Callable[[int], Tensor]]
+"""Of a width and a seed, what gives rows of noise."""
+
+
+def independent(width: int, seed: int) -> Callable[[int], Tensor]:
+    """Rows of independent noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda rows: torch.randn(rows, width, generator=generator)
+
+
+def even(width: int, seed: int) -> Callable[[int], Tensor]:
+    """Rows of a sequence that is spread evenly."""
+    return NormalSequence(width, seed).draw
+
+
+def sampled(network: TableDenoiser, codec: Codec, rows: int, noise: Callable[[int], Tensor]) -> Chosen:
+    """Sample as the synthesizer does, but from any noise."""
+    made = []
+    with torch.inference_mode():
+        for first in range(0, rows, CHUNK_ROWS):
+            x = HIGHEST * noise(CHUNK_ROWS)
+            for state in multistep(network, x, table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)):
+                x = state.x
+            made.append(codec.choose(x[: rows - first].numpy()))
+    return joined(made)
+
+
+def scores(real: Cells, synthetic: Cells) -> dict[str, float]:
+    """Four scores."""
+    return {
+        "shapes": fidelity.shapes(real, synthetic).score.value,
+        "trends": fidelity.trends(real, synthetic).score.value,
+        "detection": detection.detection(real, synthetic).value,
+        "detection_differences": detection.detection_differences(real, synthetic).value,
+    }
+
+
+def calibrated(network: TableDenoiser, codec: Codec, cells: Mapping[str, np.ndarray], rows: int) -> Calibration:
+    """Correct a network as the synthesizer does."""
+    steps = calibrate(network, codec, cells, rows, seed=0)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Calibration = end.value
+            return found
+
+
+def measure(name: str) -> Iterator[dict[str, Any]]:
+    """Score each way of sampling, each seed."""
+    train, _ = split(name)
+    network, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
+    real, rows, width = codec.schema.cells(train), train.num_rows, codec.layout.width
+    mended = copy.deepcopy(network)
+    full = calibrated(mended, codec, real.numbers, rows)
+
+    def margins(noise: Noise) -> Calibration:
+        made = sampled(network, codec, rows, noise(width, 0))
+        return Calibration.fit(made.scores, codec.present(made))
+
+    ways: list[tuple[TableDenoiser, Noise, dict[str, Calibration]]] = [
+        (
+            network,
+            independent,
+            {
+                "independent noise": Calibration.identity(codec.layout.numbers),
+                "independent noise, margins": margins(independent),
+            },
+        ),
+        (network, even, {"even noise, margins": margins(even)}),
+        (
+            mended,
+            even,
+            {
+                "even noise, margins, levels": Calibration(full.quantiles),
+                "even noise, margins, levels, ratios": full,
+            },
+        ),
+    ]
+    for denoiser, noise, calibrations in ways:
+        for seed in SEEDS:
+            made = sampled(denoiser, codec, rows, noise(width, seed))
+            for way, calibration in calibrations.items():
+                synthetic = codec.schema.cells(calibration.restore(codec, made, seed))
+                yield {"way": way, "seed": seed, **scores(real, synthetic)}
+
+
+def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
+    """Lay the scores out as a table, means of the seeds."""
+    lines = []
+    for name, found in tables.items():
+        lines += [f"| `{name}` | " + " | ".join(SCORES[key][0] for key in KEYS) + " |", "|---|" + "--:|" * len(KEYS)]
+        for way in dict.fromkeys(one["way"] for one in found):
+            cells = []
+            for key in KEYS:
+                _, scale, digits = SCORES[key]
+                values = [scale * one[key] for one in found if one["way"] == way]
+                cells.append(
+                    f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+                )
+            lines.append(f"| {way} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the tables named on the command line."""
+    parser = argparse.ArgumentParser(description="What each part of the calibration is worth.")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["credit_default"])
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the table of docs/benchmarks.md; measure nothing"
+    )
+    options = parser.parse_args()
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
+        return
+    torch.set_num_threads(1)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in options.tables:
+        found[name] = []
+        for one in measure(name):
+            found[name].append(one)
+            print(name, one, flush=True)
+    options.out.write_text(json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
