@@ -1,4 +1,9 @@
-"""Ratios of columns: a model's own distribution of them, and the map that makes it that of the table."""
+"""Ratios of columns: a model's own distribution of them, and the map that makes it that of the table.
+
+NOTE: a mode of the child that says that it is near the parent, with ratios drawn from the table, was tried in the place
+of the map. On Credit Default, at equal steps, a boosting detector that is given differences told such tables apart less
+easily than without either, but one without differences more easily, and training took longer to get as far.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
