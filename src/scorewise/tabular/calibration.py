@@ -164,9 +164,9 @@ def calibrate(
 ) -> Generator[int, None, Calibration]:
     """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
 
-    Each turn has rows of its own, a third of all; the numbers are corrected by the rows of the last two. There is one
-    turn of levels fewer, or none, where the rows of a turn would not fill a chunk. The levels are corrected in the
-    network, the numbers by maps.
+    Each turn has rows of its own, a third of all in whole chunks; the numbers are corrected by the rows of the last two.
+    There is one turn of levels fewer, or none, where the rows of a turn would not fill a chunk. The levels are
+    corrected in the network, the numbers by maps.
 
     Args:
         network: the denoiser; its log-odds of levels are shifted.
@@ -182,7 +182,7 @@ def calibrate(
         The calibration of the numbers.
     """
     turns = max(0, min(LEVEL_TURNS, rows // CHUNK_ROWS - 1)) if codec.names else 0
-    share, before = rows // (turns + 1), 0
+    share, before = rows // (turns + 1) // CHUNK_ROWS * CHUNK_ROWS, 0
     chunks: list[Chosen] = []
     for turn in range(turns + 1):
         wanted = share if turn < turns else rows - turns * share
