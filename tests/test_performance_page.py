@@ -22,6 +22,11 @@ def test_the_shifts_of_the_sampler_are_those_of_the_file(load: Any) -> None:
     assert load("sampler").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
 
 
+def test_the_worth_of_the_calibration_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "calibration.json").read_text(encoding="utf-8"))
+    assert load("calibration").markdown(found["tables"]).strip() in PAGE.read_text(encoding="utf-8")
+
+
 def test_growth_is_that_of_the_file(load: Any) -> None:
     found = json.loads((ROOT / "benchmarks" / "growth.json").read_text(encoding="utf-8"))
     assert load("growth").markdown(found["axes"]) in PAGE.read_text(encoding="utf-8")

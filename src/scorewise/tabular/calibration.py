@@ -164,9 +164,9 @@ def calibrate(
 ) -> Generator[int, None, Calibration]:
     """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
 
-    Each turn has rows of its own, a third of all in whole chunks; the numbers are corrected by the rows of the last two.
-    There is one turn of levels fewer, or none, where the rows of a turn would not fill a chunk. The levels are
-    corrected in the network, the numbers by maps.
+    Each turn has rows of its own, a third of all in whole chunks; those of the last two correct the numbers. There is
+    one turn of levels fewer, or none, where the rows of a turn would not fill a chunk. The levels are corrected in the
+    network, the numbers by maps.
 
     Args:
         network: the denoiser; its log-odds of levels are shifted.
