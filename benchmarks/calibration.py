@@ -7,33 +7,27 @@ way: from independent noise as they come, with the margins of the numbers mended
 levels of categories mended besides, and with the ratios of columns. Each way is corrected by as many rows of its own.
 """
 
-import argparse
 import copy
-import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from machine import machine
+from command import Tables, run
 from sampler import Briefly
 from shown import SCORES
 from splits import split
 from torch import Tensor
 
-from scorewise.allocation import table_levels
 from scorewise.datasets import DATASETS
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.sample import multistep
 from scorewise.tabular import detection, fidelity
 from scorewise.tabular.calibration import Calibration, calibrate
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import CHUNK_ROWS, SAMPLER_STEPS, joined
+from scorewise.tabular.generation import generate, joined, returned
 from scorewise.tabular.schema import Cells
-from scorewise.tabular.training import HIGHEST, LOWEST
 
 STEPS, SEEDS = 700, (1, 2)
 KEYS = ("shapes", "trends", "detection", "detection_differences")
@@ -54,15 +48,8 @@ def even(width: int, seed: int) -> Callable[[int], Tensor]:
 
 
 def sampled(network: TableDenoiser, codec: Codec, rows: int, noise: Callable[[int], Tensor]) -> Chosen:
-    """Sample as the synthesizer does, but from any noise."""
-    made = []
-    with torch.inference_mode():
-        for first in range(0, rows, CHUNK_ROWS):
-            x = HIGHEST * noise(CHUNK_ROWS)
-            for state in multistep(network, x, table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)):
-                x = state.x
-            made.append(codec.choose(x[: rows - first].numpy()))
-    return joined(made)
+    """Sample from any noise."""
+    return joined([chunk for _, chunk in generate(network, codec, rows, noise)])
 
 
 def scores(real: Cells, synthetic: Cells) -> dict[str, float]:
@@ -75,24 +62,13 @@ def scores(real: Cells, synthetic: Cells) -> dict[str, float]:
     }
 
 
-def calibrated(network: TableDenoiser, codec: Codec, cells: Mapping[str, np.ndarray], rows: int) -> Calibration:
-    """Correct a network as the synthesizer does."""
-    steps = calibrate(network, codec, cells, rows, seed=0)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Calibration = end.value
-            return found
-
-
 def measure(name: str) -> Iterator[dict[str, Any]]:
     """Score each way of sampling, each seed."""
     train, _ = split(name)
     network, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
     real, rows, width = codec.schema.cells(train), train.num_rows, codec.layout.width
     mended = copy.deepcopy(network)
-    full = calibrated(mended, codec, real.numbers, rows)
+    full = returned(calibrate(mended, codec, real.numbers, rows, seed=0))
 
     def margins(noise: Noise) -> Calibration:
         made = sampled(network, codec, rows, noise(width, 0))
@@ -125,7 +101,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
                 yield {"way": way, "seed": seed, **scores(real, synthetic)}
 
 
-def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
+def markdown(tables: Tables) -> str:
     """Lay the scores out as a table, means of the seeds."""
     lines = []
     for name, found in tables.items():
@@ -145,24 +121,8 @@ def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
 
 def main() -> None:
     """Measure the tables named on the command line."""
-    parser = argparse.ArgumentParser(description="What each part of the calibration is worth.")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["credit_default"])
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the table of docs/benchmarks.md; measure nothing"
-    )
-    options = parser.parse_args()
-    if options.markdown:
-        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
-        return
-    torch.set_num_threads(1)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name in options.tables:
-        found[name] = []
-        for one in measure(name):
-            found[name].append(one)
-            print(name, one, flush=True)
-    options.out.write_text(json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
+    out = Path(__file__).with_suffix(".json")
+    run("What each part of the calibration is worth.", ["credit_default"], out, measure, markdown)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,13 @@ standard error of a shift, which the sampled rows are too few to be without. The
 a tenth before each step; its own noise is in its error.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from machine import machine
+from command import Tables, run
 from splits import split
 from torch import Tensor
 
@@ -103,7 +101,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
+def markdown(tables: Tables) -> str:
     """Lay the shifts out as a table."""
     names = [f"{name}, {moment}" for name in tables for moment in ("mean", "2nd moment")]
     lines = ["| " + " | ".join(["levels", "evaluations", *names]) + " |", "|---|--:|" + "--:|" * len(names)]
@@ -118,23 +116,8 @@ def markdown(tables: dict[str, list[dict[str, Any]]]) -> str:
 
 def main() -> None:
     """Measure the tables named on the command line."""
-    parser = argparse.ArgumentParser(description="Few evaluations of the sampler against many.")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", default=["credit_default", "magic", "adult"])
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the table of docs/performance.md; measure nothing"
-    )
-    options = parser.parse_args()
-    if options.markdown:
-        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
-        return
-    torch.set_num_threads(1)
-    found = {}
-    for name in options.tables:
-        found[name] = list(measure(name))
-        for one in found[name]:
-            print(name, one, flush=True)
-    options.out.write_text(json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
+    tables, out = ["credit_default", "magic", "adult"], Path(__file__).with_suffix(".json")
+    run("Few evaluations of the sampler against many.", tables, out, measure, markdown)
 
 
 if __name__ == "__main__":

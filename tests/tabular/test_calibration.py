@@ -1,14 +1,13 @@
-from collections.abc import Generator
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from scorewise.network import TableDenoiser
+from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.calibration import LEVELS, Calibration, calibrate, calibration_rows, level_shift
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import generate, joined
+from scorewise.tabular.generation import generate, joined, returned
 from scorewise.tabular.ratio import GRID, Ratio
 from scorewise.tabular.table import to_arrow
 
@@ -90,22 +89,15 @@ def test_a_model_is_calibrated_by_what_it_samples() -> None:
     expected = frame["level"].value_counts(normalize=True).sort_index()
 
     def shares(seed: int) -> pd.Series:
-        made = joined([chunk for _, chunk in generate(network, codec, 4_096, seed)])
+        made = joined(
+            [chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, seed).draw)]
+        )
         return codec.restore(made).to_pandas()["level"].value_counts(normalize=True).sort_index()
 
     assert (shares(0) - expected).abs().max() > 0.08
     made = list(calibrate(network, codec, {"size": frame["size"].to_numpy()}, 12_288, seed=0))
     assert (made[0], made[-1], made) == (1_024, 12_288, sorted(made))
     assert (shares(0) - expected).abs().max() < 0.02
-
-
-def _returned(calibrating: Generator[int, None, Calibration]) -> Calibration:
-    while True:
-        try:
-            next(calibrating)
-        except StopIteration as end:
-            found: Calibration = end.value
-            return found
 
 
 def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
@@ -118,9 +110,9 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
     network = TableDenoiser(
         codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)
     ).eval()  # independent columns
-    calibration = _returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))
+    calibration = returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))
     assert [(ratio.child, ratio.parent) for ratio in calibration.ratios] == [("paid", "bill")]
-    made = joined([chunk for _, chunk in generate(network, codec, 4_096, 0)])
+    made = joined([chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, 0).draw)])
     tables = (codec.restore(made), calibration.restore(codec, made))
     plain, mended = (table.to_pandas().eval("log(paid / bill)") for table in tables)
     assert (plain[plain.abs() < 0.1] - 0.005).abs().median() > 0.03

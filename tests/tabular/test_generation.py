@@ -3,6 +3,7 @@ import pandas as pd
 import torch
 
 from scorewise.network import TableDenoiser
+from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined, prefers_bf16
 from scorewise.tabular.table import to_arrow
@@ -17,7 +18,8 @@ def _untrained() -> tuple[TableDenoiser, Codec]:
 
 
 def _made(n: int, seed: int) -> Chosen:
-    return joined([chunk for _, chunk in generate(*_untrained(), n, seed)])
+    network, codec = _untrained()
+    return joined([chunk for _, chunk in generate(network, codec, n, NormalSequence(codec.layout.width, seed).draw)])
 
 
 def test_a_row_depends_on_the_seed_and_its_place_alone() -> None:

@@ -9,6 +9,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from scorewise.network import TableDenoiser
+from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined
 from scorewise.tabular.ratio import GRID, Ratio, adjustment, fit_ratios
@@ -188,7 +189,8 @@ def calibrate(
         wanted = share if turn < turns else rows - turns * share
         if turn < LEVEL_TURNS:  # the second shift is small, so that the rows before it count for the numbers, too
             chunks.clear()
-        for so_far, chunk in generate(network, codec, wanted, -1 - (LEVEL_TURNS + 1) * seed - turn):
+        noise = NormalSequence(codec.layout.width, -1 - (LEVEL_TURNS + 1) * seed - turn)
+        for so_far, chunk in generate(network, codec, wanted, noise.draw):
             chunks.append(chunk)
             yield before + so_far
         before += wanted

@@ -1,30 +1,35 @@
 """Rows out of a network: chunks of noise through the reverse process, each block of one-hot coordinates a code."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from scorewise.allocation import table_levels
 from scorewise.network import TableDenoiser
-from scorewise.quasirandom import NormalSequence
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.training import HIGHEST, LOWEST
+
+T = TypeVar("T")
 
 CHUNK_ROWS = 1_024
 SAMPLER_STEPS = 24
 
 
-def generate(network: TableDenoiser, codec: Codec, n: int, seed: int) -> Iterator[tuple[int, Chosen]]:
-    """Sample rows chunk by chunk, from the rows of one sequence of noise in turn.
+def generate(
+    network: TableDenoiser, codec: Codec, n: int, noise: Callable[[int], Tensor]
+) -> Iterator[tuple[int, Chosen]]:
+    """Sample rows chunk by chunk.
 
     Args:
         network: the denoiser.
         codec: of the table.
         n: number of rows.
-        seed: seed of the noise.
+        noise: gives the next B rows of standard normal noise, shape (B, D), such as `NormalSequence.draw`.
 
     Yields:
         The number of rows made so far and the new ones, at most `CHUNK_ROWS`.
@@ -32,9 +37,8 @@ def generate(network: TableDenoiser, codec: Codec, n: int, seed: int) -> Iterato
     device = next(network.parameters()).device
     bf16 = prefers_bf16(device)
     levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
-    noise = NormalSequence(codec.layout.width, seed)
     for first in range(0, n, CHUNK_ROWS):
-        x = HIGHEST * noise.draw(CHUNK_ROWS).to(device)
+        x = HIGHEST * noise(CHUNK_ROWS).to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(network, x, levels):
                 x = state.x
@@ -51,6 +55,23 @@ def joined(chunks: Sequence[Chosen]) -> Chosen:
         All their rows.
     """
     return Chosen(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+
+
+def returned(steps: Generator[object, None, T]) -> T:
+    """Run a generator to its end.
+
+    Args:
+        steps: the generator.
+
+    Returns:
+        What it returns.
+    """
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def prefers_bf16(device: torch.device) -> bool:

@@ -94,6 +94,12 @@ class Marginal:
         """
         return self.snap(np.interp(u, self.heights, self.knots))
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest value."""
+        first, last = self.invert(np.array([0.0, 1.0])).tolist()
+        return first, last
+
     def snap(self, values: np.ndarray) -> np.ndarray:
         """Move values to the grid, if there is one, and into the fitted range.
 

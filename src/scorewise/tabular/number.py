@@ -57,7 +57,7 @@ class Number(NamedTuple):
         """
         values = cells[name]
         gone = np.isnan(values)
-        first, last = self.marginal.invert(np.array([0.0, 1.0]))
+        first, last = self.marginal.ends
         present = np.clip(np.where(gone, first, values), first, last)
         low, high = self.marginal.interval(present)
         mode = np.zeros(len(values), dtype=np.int64)
@@ -102,7 +102,7 @@ class Number(NamedTuple):
         if adjust is not None:
             moved = adjust(name, values, self.movable(values, mode), done)
             values = np.where(moved == values, values, self.marginal.snap(moved))
-        first, last = self.marginal.invert(np.array([0.0, 1.0]))
+        first, last = self.marginal.ends
         for i, parent in enumerate(self.parents, 1):
             hit = (mode == i) & (done[parent] >= first) & (done[parent] <= last)
             values = np.where(hit, done[parent], values)
@@ -121,7 +121,7 @@ class Number(NamedTuple):
             Shape (N,).
         """
         free: np.ndarray = mode == 0
-        first, last = self.marginal.invert(np.array([0.0, 1.0]))
+        first, last = self.marginal.ends
         low, high = self.marginal.interval(np.where(free, values, first))
         rare = high - low < max(COMMON_SHARE, FEWEST_COMMON / self.marginal.rows)
         movable: np.ndarray = free & rare & (values >= first) & (values <= last)

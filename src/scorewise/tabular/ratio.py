@@ -138,7 +138,9 @@ def fit_ratios(
     found: list[Ratio] = []
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
-        others = [(parent, cells[parent], done[parent]) for parent in parents.get(name, [])]
+        if name not in parents:
+            return values
+        others = [(parent, cells[parent], done[parent]) for parent in parents[name]]
         number = codec.numbers[name]
         real = cells[name], number.movable(cells[name], number.encode(name, cells)[2])
         ratio = fit_ratio(name, real, (values, movable), others)

@@ -13,10 +13,11 @@ from sklearn.base import BaseEstimator
 
 from scorewise.allocation import LevelDensity
 from scorewise.network import Group, Layout, Moments, TableDenoiser
+from scorewise.quasirandom import NormalSequence
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec, Compact
-from scorewise.tabular.generation import generate, joined, prefers_bf16
+from scorewise.tabular.generation import generate, joined, prefers_bf16, returned
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
@@ -231,12 +232,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             ValueError: if n is less than 1.
             sklearn.exceptions.NotFittedError: if there is no model yet.
         """
-        steps = self.sample_steps(n, seed=seed)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                return like(stop.value, self.kind_)
+        return like(returned(self.sample_steps(n, seed=seed)), self.kind_)
 
     def sample_steps(self, n: int, *, seed: int = 0) -> Generator[Progress, None, pa.Table]:
         """Sample synthetic rows, as a generator that returns the table.
@@ -266,7 +262,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
         rows: list[Chosen] = []
         since = time.monotonic()
-        for made, chosen in generate(self.network_, self.codec_, n, seed):
+        noise = NormalSequence(self.codec_.layout.width, seed)
+        for made, chosen in generate(self.network_, self.codec_, n, noise.draw):
             rows.append(chosen)
             yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
         return self.calibration_.restore(self.codec_, joined(rows), seed)
@@ -336,8 +333,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), codec.edges(), codec.values())
             network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
             network.load_state_dict(weights)
-            shifts = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
-            calibration = Calibration.from_parts(facts["ratios"], shifts, codec)
+            maps = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
+            calibration = Calibration.from_parts(facts["ratios"], maps, codec)
             synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]
             synthesizer.kind_ = facts["frame"]

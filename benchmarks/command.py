@@ -1,0 +1,40 @@
+"""The command line of benchmarks that measure tables one by one and are shown in docs/performance.md."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import machine
+
+Tables = dict[str, list[dict[str, Any]]]
+
+
+def run(
+    description: str,
+    default: list[str],
+    out: Path,
+    measure: Callable[[str], Iterator[dict[str, Any]]],
+    markdown: Callable[[Tables], str],
+) -> None:
+    """Measure the tables named on the command line and write them as JSON, or print what the page shows of the file."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", default=default)
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the table of docs/performance.md; measure nothing"
+    )
+    options = parser.parse_args()
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
+        return
+    torch.set_num_threads(1)
+    found: Tables = {}
+    for name in options.tables:
+        found[name] = []
+        for one in measure(name):
+            found[name].append(one)
+            print(name, one, flush=True)
+    options.out.write_text(json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
