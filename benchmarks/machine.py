@@ -21,6 +21,7 @@ def machine() -> dict[str, str]:
         "processor": name,
         "cores": str(os.cpu_count()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "threads": str(torch.get_num_threads()),
         "bfloat16 used": str(prefers_bf16(torch.device("cpu"))),
         "python": platform.python_version(),

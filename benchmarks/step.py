@@ -2,11 +2,12 @@
 
     SCOREWISE_DATA_HOME=... python benchmarks/step.py [--against SRC] [--turns 12] [--out benchmarks/step.json]
 
-The network is the one that Credit Default's training rows get, in batches of 1,024 rows. The floor is what the matrix
-products need at the measured rate of the largest ones, and what the bytes that must move need at the measured bandwidth
-of memory. A part's time is exclusive of the parts within it. With `--against` the package in another folder is measured
-too, in a process of its own: both processes take turns, so that other load on the machine meets both alike. Times are
-of one thread's CPU clock; medians with quartiles over the turns.
+The network is the one that the training rows of Credit Default get, in batches of 1,024 rows; products are in bfloat16
+on CPUs where the package has them so, else in float32. The floor is what the matrix products need at the measured rate
+of the largest ones, and what the bytes that must move need at the measured bandwidth of memory. A part's time is
+exclusive of the parts within it. With `--against` the package in another folder is measured too, in a process of its
+own: both processes take turns, so that other load on the machine meets both alike. Times are of one thread's CPU clock;
+medians with quartiles over the turns.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from scorewise.datasets import load
 from scorewise.sample import multistep
 from scorewise.tabular import synthesizer
 from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.generation import prefers_bf16
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
 
@@ -79,7 +81,7 @@ class Parts:
             (torch.nn.utils, "clip_grad_norm_", "clipping"),
             (orthogonal.Muon, "step", "Muon"),
             (getattr(train, "AdamW", torch.optim.AdamW), "step", "AdamW"),  # torch's own in versions to compare with
-            (train.State, "advance", "average"),
+            (train.State, "move", "average"),
             (noise.Gaussian, "draw", "noise"),
             (Codec, "expand", "expansion of the batch"),
             (allocation.LevelDensity, "draw", "levels"),
@@ -108,13 +110,14 @@ class Worker:
             network.TableDenoiser(codec.layout, codec.moments(rows), width, depth, generator),
         )
         density = allocation.LevelDensity(LOWEST, HIGHEST)
-        state = train.State(self.denoiser, density, self.denoiser.hidden_matrices())
+        self.bf16 = prefers_bf16(torch.device("cpu"))
+        state = train.State(self.denoiser, density, self.denoiser.hidden_matrices(), bf16=self.bf16)
 
         def batch(step: int, generator: torch.Generator) -> Tensor:
             first = step * ROWS % (table.num_rows - ROWS)
             return codec.expand(Compact(*(part[first : first + ROWS] for part in rows)), generator)
 
-        self.steps = train.train(state, batch, ROWS, lambda step: step / 1e6, seed=0)
+        self.steps = train.train(state, batch, ROWS, lambda step: step / 1e6, seed=0, bf16=self.bf16)
 
     def train(self) -> dict[str, float]:
         """CPU seconds of a training step, in all and by part."""
@@ -124,7 +127,7 @@ class Worker:
         """CPU seconds of an evaluation in sampling, in all and by part."""
         levels = allocation.log_levels(LOWEST, HIGHEST, LEVELS)
         x = HIGHEST * torch.randn(ROWS, self.codec.layout.width, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             return self._measured(lambda: list(multistep(self.denoiser, x, levels)), LEVELS)
 
     def losses(self) -> dict[str, float]:
@@ -148,7 +151,7 @@ class Worker:
             # weights there and back; gradient, two moments and the average, each read and written
             "bytes of a training step": 2 * parameters + 8 * parameters + 3 * kept,
             "bytes of a sampling step": parameters + kept,
-            "operations a second": _rate_of_products(),
+            "operations a second": _rate_of_products(torch.bfloat16 if self.bf16 else torch.float32),
             "bytes a second": _bandwidth(),
         }
 
@@ -160,8 +163,8 @@ class Worker:
         return {"all": sum(each.values()), **each}
 
 
-def _rate_of_products(size: int = 1_024, times: int = 8) -> float:
-    a, b, out = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
+def _rate_of_products(dtype: torch.dtype, size: int = 1_024, times: int = 8) -> float:
+    a, b, out = (torch.rand(size, size).to(dtype) for _ in range(3))
     return 2 * size**3 / _fastest(lambda: torch.mm(a, b, out=out), times)
 
 

@@ -119,3 +119,62 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_parameters() -> None
         list(train(state, batch, 64, lambda done: done / 10, seed=0))
     assert state.step == 5
     assert all(bool(torch.isfinite(p).all()) for p in state.parameters)
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that CUDA sees")
+
+
+def _gpu_state() -> State:
+    made = _state()
+    made.network.cuda()
+    return State(made.network, made.density, made.network.hidden_matrices())
+
+
+def _trained_on_gpu(made: State, steps: int, capture: bool, bf16: bool = False, poisoned: int = -1) -> list[Step]:
+    def batch(step: int, generator: torch.Generator) -> Tensor:
+        x = _rows(64, generator).cuda()
+        return x * torch.nan if step == poisoned else x
+
+    return list(train(made, batch, 64, lambda done: done / steps, seed=0, bf16=bf16, capture=capture))
+
+
+@needs_gpu
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_captured_training_is_the_same_training(bf16: bool) -> None:
+    plain, captured = _gpu_state(), _gpu_state()
+    expected, found = (
+        _trained_on_gpu(plain, 60, capture=False, bf16=bf16),
+        _trained_on_gpu(captured, 60, capture=True, bf16=bf16),
+    )
+    tolerance = 1e-2 if bf16 else 1e-4
+    for one, other in zip(found, expected, strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=tolerance, abs=tolerance)
+    for one, other in zip(captured.averaged, plain.averaged, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=3 * tolerance)
+    assert expected[-1].loss != expected[0].loss
+
+
+@needs_gpu
+def test_a_captured_step_that_is_not_finite_is_not_taken() -> None:
+    made = _gpu_state()
+    with pytest.raises(DivergedError, match="at step 11"):
+        _trained_on_gpu(made, 40, capture=True, poisoned=10)
+    assert made.step == 10
+    assert all(bool(p.isfinite().all()) for p in [*made.parameters, *made.averaged])
+
+
+def test_rates_in_a_tensor_move_as_numbers_do() -> None:
+    moved = []
+    for as_tensor in (False, True):
+        made = _state()
+        for step in range(5):
+            generator = torch.Generator().manual_seed(step)
+            for p in made.parameters:
+                p.grad = torch.randn(p.shape, generator=generator)
+            rates = made.rates(step / 5, 0.5)
+            made.move(torch.tensor(rates) if as_tensor else rates)
+            made.step += 1
+        moved.append([*made.parameters, *made.averaged])
+    for one, other in zip(*moved, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(moved[0][0], _state().parameters[0])

@@ -19,13 +19,13 @@ class Optimiser:
 
     Attributes:
         parameters: a list of them.
-        lr: the rate of the next step.
+        lr: the rate of the next step, a number, or a scalar tensor on the parameters' device.
         state: of each parameter that has been moved, tensors by name.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         self.parameters = list(parameters)
-        self.lr = lr
+        self.lr: float | Tensor = lr
         self.state: dict[Tensor, dict[str, Tensor]] = {}
 
     def gradients(self) -> dict[nn.Parameter, Tensor]:

@@ -85,4 +85,4 @@ class Muon(Optimiser):
             size = -self.lr * 0.2 * math.sqrt(max(shape))
             stacked = torch.stack(list(matrices.values()))
             for p, update in zip(matrices, orthogonalise(stacked.to(self.dtype or stacked.dtype)), strict=True):
-                p.mul_(1 - self.lr * self.weight_decay).add_(update, alpha=size)
+                p.mul_(1 - self.lr * self.weight_decay).add_(update.to(p.dtype) * size)

@@ -1,5 +1,6 @@
 """Training: one loss, and a generator that yields one Step at a time."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scorewise.allocation import LevelDensity
+from scorewise.captured import Captured
 from scorewise.covariance import Blocks, Simplex
 from scorewise.noise import Gaussian
 from scorewise.optimiser import AdamW, Optimiser
@@ -16,6 +18,8 @@ from scorewise.posterior import Posterior
 
 MARGIN_SHARE = 0.1
 """Weight of the bins' cross-entropy beside the quadratic loss."""
+SUMMARY = 4
+"""What a step tells beside the squares: loss, norm of the gradient, and the losses of numbers and categories."""
 WARM_STEPS = 100
 """Steps over which the learning rate rises, unless `train` is told otherwise."""
 
@@ -144,23 +148,35 @@ class State:
         self.optimizers: list[Optimiser] = [AdamW(others, learning_rate, weight_decay=weight_decay)]
         if hidden:
             self.optimizers.append(Muon(hidden, hidden_rate, dtype=torch.bfloat16 if bf16 else None))
-        self.peaks = [optimizer.lr for optimizer in self.optimizers]
+        self.peaks = [float(optimizer.lr) for optimizer in self.optimizers]
 
-    def advance(self, share: float, warm: float) -> None:
-        """Take one step along the gradients that are there.
+    def rates(self, share: float, warm: float) -> list[float]:
+        """What the next step moves by.
 
         Args:
             share: part of the training that is done, between 0 and 1; the learning rate falls with it along a cosine.
             warm: part of the warm-up that is done, or more than 1; the rate rises with it.
+
+        Returns:
+            The learning rate of each optimiser, and the share that the moved parameters have in their average.
         """
         factor = min(1.0, warm) * (0.5 * (1 + math.cos(math.pi * share)) + 0.01)
-        for optimizer, peak in zip(self.optimizers, self.peaks, strict=True):
-            optimizer.lr = peak * factor
+        keep = min(self.average, (self.step + 1) / (self.step + 10))
+        return [*(peak * factor for peak in self.peaks), 1 - keep]
+
+    def move(self, rates: Sequence[float] | Tensor) -> None:
+        """Move the parameters along the gradients that are there, and their average along with them.
+
+        Args:
+            rates: what `rates` returned, or a tensor of it on the parameters' device.
+        """
+        *learning, fresh = rates
+        for optimizer, rate in zip(self.optimizers, learning, strict=True):
+            optimizer.lr = rate
             optimizer.step()
-        self.step += 1
         with torch.no_grad():
-            keep = min(self.average, self.step / (self.step + 9))
-            torch._foreach_lerp_(self.averaged, list[Tensor](self.parameters), 1 - keep)
+            share = [fresh] * len(self.averaged) if isinstance(fresh, Tensor) else fresh
+            torch._foreach_lerp_(self.averaged, list[Tensor](self.parameters), share)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state by name, detached, to be written to a file."""
@@ -218,6 +234,7 @@ def train(
     seed: int,
     bf16: bool = False,
     warm: Callable[[int], float] = warm_up,
+    capture: bool = False,
 ) -> Iterator[Step]:
     """Train by denoising, one step per item of the generator, until `progress` reaches 1.
 
@@ -232,6 +249,8 @@ def train(
         seed: seed of the run.
         bf16: run the network in bfloat16 where the device does so faster.
         warm: share of the warm-up that is done in the step after a number of them; the learning rate rises with it.
+        capture: launch the kernels of a step together (`Captured`), which needs a CUDA device, and a network that never
+            waits for it. There are two graphs: gradients that are not finite must be seen before they are followed.
 
     Yields:
         What happened in each step.
@@ -241,28 +260,41 @@ def train(
     """
     noise = Gaussian()
     device = state.parameters[0].device
+    descent: Callable[..., Tensor | None] = functools.partial(_gradients, state, bf16)
+    move: Callable[..., Tensor | None] = state.move
+    if capture:
+        descent, move = Captured(descent), Captured(move)
     while (done := progress(state.step)) < 1:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + state.step) % 2**63)
         x = batch(state.step, generator)
         sigma_t, weight = state.density.draw(size, generator)
         on_device = generator if device.type == "cpu" else torch.Generator(device).manual_seed(generator.initial_seed())
         draw = noise.draw(x, sigma_t.to(device), on_device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            posterior = state.network(draw.x_t, draw.t)
-        losses = loss(posterior, x)
-        w = weight.to(device)
-        for p in state.parameters:
-            p.grad = None
-        objective = (losses.objective * w).mean()
-        objective.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(state.parameters, 5.0)
-        total = float(objective.detach())
-        if not math.isfinite(total) or not math.isfinite(float(norm)):
+        found = descent(draw.x, draw.x_t, draw.t, weight.to(device))
+        assert found is not None
+        told = found.cpu()
+        total, norm, numbers, categories = told[:SUMMARY].tolist()
+        if not math.isfinite(total) or not math.isfinite(norm):
             raise DivergedError(
-                f"the loss and its gradient must be finite, however: loss={total:g}, norm={float(norm):g} at step "
+                f"the loss and its gradient must be finite, however: loss={total:g}, norm={norm:g} at step "
                 f"{state.step + 1}. The parameters of the step before are kept; look for extreme values in the table."
             )
-        state.advance(done, warm(state.step))
-        state.density.observe(sigma_t, losses.square.detach().cpu())
-        numbers, categories = ((part.detach() * w).mean() for part in (losses.numbers, losses.categories))
-        yield Step(state.step, total, float(numbers), float(categories))
+        rates = state.rates(done, warm(state.step))
+        move(torch.tensor(rates, device=device) if capture else rates)
+        state.step += 1
+        state.density.observe(sigma_t, told[SUMMARY:])
+        yield Step(state.step, total, numbers, categories)
+
+
+def _gradients(state: State, bf16: bool, x: Tensor, x_t: Tensor, sigma_t: Tensor, weight: Tensor) -> Tensor:
+    """Put the clipped gradients of a noisy batch into the parameters; return the summary and the squares, (4 + B,)."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+        posterior = state.network(x_t, sigma_t)
+    losses = loss(posterior, x)
+    for p in state.parameters:
+        p.grad = None
+    objective = (losses.objective * weight).mean()
+    objective.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(state.parameters, 5.0)
+    numbers, categories = ((part.detach() * weight).mean() for part in (losses.numbers, losses.categories))
+    return torch.cat([torch.stack([objective.detach(), norm, numbers, categories]), losses.square.detach()])

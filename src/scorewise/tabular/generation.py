@@ -17,6 +17,8 @@ from scorewise.tabular.training import HIGHEST, LOWEST
 T = TypeVar("T")
 
 CHUNK_ROWS = 1_024
+GPU_FEATURES = 2**23
+"""What the network reads in a chunk on a GPU: rows by features. More does not fit its caches, less leaves it idle."""
 SAMPLER_STEPS = 24
 
 
@@ -32,17 +34,24 @@ def generate(
         noise: gives the next B rows of standard normal noise, shape (B, D), such as `NormalSequence.draw`.
 
     Yields:
-        The number of rows made so far and the new ones, at most `CHUNK_ROWS`.
+        The number of rows made so far and the new ones, at most `chunk_rows`.
     """
-    device = next(network.parameters()).device
+    device, size = next(network.parameters()).device, chunk_rows(network)
     bf16 = prefers_bf16(device)
     levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
-    for first in range(0, n, CHUNK_ROWS):
-        x = HIGHEST * noise(CHUNK_ROWS).to(device)
+    for first in range(0, n, size):
+        x = HIGHEST * noise(size).to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(network, x, levels):
                 x = state.x
-        yield min(n, first + CHUNK_ROWS), codec.choose(x[: n - first].float().cpu().numpy())
+        yield min(n, first + size), codec.choose(x[: n - first].float().cpu().numpy())
+
+
+def chunk_rows(network: TableDenoiser) -> int:
+    """Rows that are sampled together: `CHUNK_ROWS`, on a GPU as many as keep it busy, a multiple of that."""
+    if next(network.parameters()).device.type != "cuda":
+        return CHUNK_ROWS
+    return CHUNK_ROWS * max(1, GPU_FEATURES // (CHUNK_ROWS * network.inlet.in_features))
 
 
 def joined(chunks: Sequence[Chosen]) -> Chosen:

@@ -171,7 +171,8 @@ class Training:
             return self.codec.expand(_take(self.rows, chosen), generator)
 
         mean = np.zeros(3)
-        for step in train(state, batch, self.size, self.share, self.seed, self.bf16, self._warm):
+        on_gpu = self.rows.low.device.type == "cuda"
+        for step in train(state, batch, self.size, self.share, self.seed, self.bf16, self._warm, capture=on_gpu):
             mean += (np.array(step[1:]) / self.columns - mean) / min(step.step - first, 50)
             before, self.seconds = self.share(step.step - 1), time.monotonic() - began
             if step.step % interval == 0:
