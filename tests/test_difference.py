@@ -30,6 +30,17 @@ def test_values_without_spread_are_compared_at_the_resolution_of_the_columns() -
     torch.testing.assert_close(found, torch.asinh(torch.tensor([[4.0]])) / 2)
 
 
+def test_a_sum_of_three_is_seen_in_units_of_the_uncertainty_of_all_of_them() -> None:
+    pairs, sums, signs = torch.tensor([[0], [1]]), torch.tensor([[2], [0], [1]]), torch.tensor([[1.0], [-1.0], [-1.0]])
+    differences = Differences(_values(3.0, 4.0, 12.0), pairs, sums, signs)
+    assert differences.features == 2
+    centre, spread = torch.tensor([[1.0, 0.25, 0.5], [0.4, 0.6, 0.3]]), torch.tensor([[0.5], [0.01]])
+    found = differences(centre, spread)
+    torch.testing.assert_close(found[:, :1], Differences(_values(3.0, 4.0, 12.0), pairs)(centre, spread))
+    expected = torch.asinh(torch.tensor([(6.0 - 3.0 - 1.0) / (0.5 * 13.0), 0.0])) / 2  # 3, 4, 12: 13 is their length
+    torch.testing.assert_close(found[:, 1], expected, atol=2e-3, rtol=0)
+
+
 def test_a_constant_column_gives_finite_features() -> None:
     found = Differences(_values(0.0, 0.0), torch.tensor([[0], [1]]))(torch.zeros(1, 2), torch.ones(1, 1))
     assert torch.equal(found, torch.zeros(1, 1))

@@ -55,19 +55,19 @@ def test_loss_is_the_negative_log_likelihood() -> None:
     torch.testing.assert_close(found.total, found.numbers + found.logdet + found.categories)
 
 
-def test_margins_are_a_tenth_of_what_is_minimised() -> None:
+def test_margins_have_a_share_in_what_is_minimised() -> None:
     centre, spread = torch.tensor([[0.2], [-1.0]]), torch.tensor([[0.5], [0.3]])
     margins = Binned(torch.zeros(2, 1, 2), torch.tensor([[-40.0, 0.0, 40.0]]), centre, spread)
     y = torch.tensor([[0.3], [0.4]])
     found = loss(Posterior(margins.mean, Blocks([Diagonal(torch.ones(2, 1))], [(1,)]), margins), y)
     share = torch.special.ndtr(centre / spread)[:, 0]  # of the bin above 0, where both labels are
     torch.testing.assert_close(found.margins, -share.log())
-    torch.testing.assert_close(found.objective, found.numbers - 0.1 * share.log())
+    torch.testing.assert_close(found.objective, found.numbers - 0.03 * share.log())
 
 
 def test_what_a_step_minimises_is_the_objective_margins_included() -> None:
     first, *_ = _train(_state(), 1)
-    assert first.loss > first.numbers + first.categories + 0.03  # four bins that the noise hides in part
+    assert first.loss > first.numbers + first.categories + 0.009  # four bins that the noise hides in part
 
 
 def test_loss_needs_blocks() -> None:

@@ -1,4 +1,6 @@
-"""Differences between columns as features: how far apart two numbers are in the units of the table."""
+"""Differences between columns as features: how far apart numbers, or sums of them, are in the units of the table."""
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +16,26 @@ class Differences(nn.Module):
     a table of the inverse distribution function v of each column the feature of a pair is
     `asinh((E v_i - E v_j) / sqrt(d_i^2 + d_j^2 + r^2)) / 2`, with `E v = (2 v(m) + v(m + s) + v(m - s)) / 4` and
     `d = (v(m + s) - v(m - s)) / 2` for a normal belief N(m, s^2) about the score, and r the larger resolution of the
-    two columns.
+    two columns. Of three columns whose signed sum is of interest (a total and its parts) it is that sum, likewise.
 
     Shape:
-        Input: means m (B, n), standard deviations s (B, 1). Output: (B, P).
+        Input: means m (B, n), standard deviations s (B, 1). Output: (B, P + T).
 
     Args:
         values: v at normal scores that are even between `-REACH` and `REACH`, float64, shape (n, G).
         pairs: indices i and j of the pairs, shape (2, P).
+        sums: indices of the terms of sums, shape (3, T); None for no sums.
+        signs: signs of these terms, shape (3, T).
     """
 
     values: Tensor
     resolution: Tensor
     pairs: Tensor
+    sums: Tensor
+    signs: Tensor
     rows: Tensor
 
-    def __init__(self, values: Tensor, pairs: Tensor) -> None:
+    def __init__(self, values: Tensor, pairs: Tensor, sums: Tensor | None = None, signs: Tensor | None = None) -> None:
         super().__init__()
         jumps = values.diff(dim=1)
         smallest = torch.where(jumps > 0, jumps, torch.inf).amin(1).nan_to_num(posinf=0.0)
@@ -39,7 +45,14 @@ class Differences(nn.Module):
         self.register_buffer("values", values.float(), persistent=False)
         self.register_buffer("resolution", resolution.float(), persistent=False)
         self.register_buffer("pairs", pairs)
+        self.register_buffer("sums", pairs.new_zeros(3, 0) if sums is None else sums, persistent=False)
+        self.register_buffer("signs", torch.zeros(3, 0) if signs is None else signs, persistent=False)
         self.register_buffer("rows", torch.arange(len(values)) * grid, persistent=False)
+
+    @property
+    def features(self) -> int:
+        """Number of features, P + T."""
+        return self.pairs.shape[1] + self.sums.shape[1]
 
     def _at(self, z: Tensor) -> Tensor:
         last = self.values.shape[1] - 1
@@ -51,11 +64,22 @@ class Differences(nn.Module):
     def forward(self, centre: Tensor, spread: Tensor) -> Tensor:
         low, middle, high = self._at(centre - spread), self._at(centre), self._at(centre + spread)
         value, deviation = (2 * middle + low + high) / 4, (high - low) / 2
-        i, j = self.pairs
-        floor = torch.maximum(self.resolution[i], self.resolution[j])
         squares = deviation.square()
-        scale = (squares.index_select(1, i) + squares.index_select(1, j) + floor.square()).sqrt()
-        return _asinh((value.index_select(1, i) - value.index_select(1, j)) / scale) / 2
+        i, j = self.pairs
+        apart = value.index_select(1, i) - value.index_select(1, j)
+        scale = squares.index_select(1, i) + squares.index_select(1, j) + self._floor(self.pairs)
+        if self.sums.shape[1]:
+            terms = [(sign * value.index_select(1, k), squares.index_select(1, k)) for k, sign in self._terms()]
+            sums, scales = (torch.stack(part).sum(0) for part in zip(*terms, strict=True))
+            apart = torch.cat([apart, sums], 1)
+            scale = torch.cat([scale, scales + self._floor(self.sums)], 1)
+        return _asinh(apart / scale.sqrt()) / 2
+
+    def _terms(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self.sums, self.signs, strict=True)
+
+    def _floor(self, places: Tensor) -> Tensor:
+        return self.resolution[places].amax(0).square()
 
 
 def _asinh(x: Tensor) -> Tensor:

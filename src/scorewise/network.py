@@ -66,6 +66,8 @@ class Moments(NamedTuple):
         edges: edges of K bins of each number, shape (n, K + 1).
         values: values of each number in the units of the table, at even normal scores between `-REACH` and `REACH`,
             float64, shape (n, G).
+        sums: positions of three numbers whose signed sum is of interest, shape (3, T).
+        signs: their signs, 1 or -1, shape (3, T).
     """
 
     mean: Tensor
@@ -73,6 +75,8 @@ class Moments(NamedTuple):
     log_prior: Tensor
     edges: Tensor
     values: Tensor
+    sums: Tensor = torch.zeros(3, 0, dtype=torch.int64)
+    signs: Tensor = torch.zeros(3, 0)
 
 
 class Residual(nn.Module):
@@ -98,7 +102,7 @@ class TableDenoiser(nn.Module):
     belief plus a correction `U sqrt(lam s2/(lam+s2)) F` with the network's output F, in the principal basis U of the
     data, with variance lam along a direction: the bins see single columns sharply, F sees how columns move together.
     The covariance is that of the `weight`. The network is shown the masses of the bins before they are tilted, the
-    whitened numbers, and the `Differences` of the most correlated columns.
+    whitened numbers, and the `Differences` of the most correlated columns and of those whose sums matter.
     Categories: the logits are the exact ones of a category that is independent of the rest,
     `x_t / s2 + log prior`, plus the network's output.
     With the output at 0, where training starts, both are the closed-form posteriors.
@@ -159,8 +163,9 @@ class TableDenoiser(nn.Module):
         self.register_buffer("frequencies", torch.logspace(0, 2, 32))
         self.register_buffer("edges", moments.edges.float(), persistent=False)
         self.bins = moments.edges.shape[1] - 1
-        self.differences = Differences(moments.values, strongest_pairs(moments.covariance, PAIRS))
-        self.inlet = nn.Linear(n + slots + n * self.bins + self.differences.pairs.shape[1], width)
+        pairs = strongest_pairs(moments.covariance, PAIRS)
+        self.differences = Differences(moments.values, pairs, moments.sums, moments.signs)
+        self.inlet = nn.Linear(n + slots + n * self.bins + self.differences.features, width)
         self.clock = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(Residual(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)

@@ -16,7 +16,7 @@ from scorewise.optimiser import AdamW, Optimiser
 from scorewise.orthogonal import Muon
 from scorewise.posterior import Posterior
 
-MARGIN_SHARE = 0.1
+MARGIN_SHARE = 0.03
 """Weight of the bins' cross-entropy beside the quadratic loss."""
 SUMMARY = 4
 """What a step tells beside the squares: loss, norm of the gradient, and the losses of numbers and categories."""
@@ -45,7 +45,7 @@ class Loss(NamedTuple):
 
     @property
     def objective(self) -> Tensor:
-        """What is minimised, shape (B,): numbers, categories, and a tenth of the margins."""
+        """What is minimised, shape (B,): numbers, categories, and `MARGIN_SHARE` of the margins."""
         return self.numbers + self.categories + MARGIN_SHARE * self.margins
 
     @property

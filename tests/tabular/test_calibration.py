@@ -9,6 +9,7 @@ from scorewise.tabular.calibration import LEVELS, Calibration, calibrate, calibr
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import generate, joined, returned
 from scorewise.tabular.ratio import GRID, Ratio
+from scorewise.tabular.relation import Combination
 from scorewise.tabular.table import to_arrow
 
 
@@ -111,7 +112,7 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
         codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)
     ).eval()  # independent columns
     calibration = returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))
-    assert [(ratio.child, ratio.parent) for ratio in calibration.ratios] == [("paid", "bill")]
+    assert [(ratio.child, ratio.parent) for ratio in calibration.ratios] == [("paid", Combination.column("bill"))]
     made = joined([chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, 0).draw)])
     tables = (codec.restore(made), calibration.restore(codec, made))
     plain, mended = (table.to_pandas().eval("log(paid / bill)") for table in tables)
@@ -121,12 +122,12 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
 
 def test_a_calibration_survives_being_written_and_read_if_it_fits_the_codec() -> None:
     codec = Codec.fit(pd.DataFrame(np.random.default_rng(1).lognormal(size=(60, 2)), columns=["a", "b"]))
-    ratio = Ratio("b", "a", np.array([1.0, 2.0]), np.tile(GRID / 2, (3, 1)))
+    ratio = Ratio("b", Combination.column("a"), np.array([1.0, 2.0]), np.tile(GRID / 2, (3, 1)))
     said = Calibration(np.tile(LEVELS, (2, 1)) + 0.1, [ratio])
     twin = Calibration.from_parts(said.to_json(), said.arrays(), codec)
     rows = Chosen(np.random.default_rng(0).normal(size=(50, 2)), np.zeros((50, len(codec.names)), dtype=np.int32))
     assert twin.restore(codec, rows).equals(said.restore(codec, rows))
-    with pytest.raises(ValueError, match="the ratio of 'a' to 'b' has shapes"):
-        Calibration.from_parts([["a", "b"]], said.arrays(), codec)
+    with pytest.raises(ValueError, match=r"the ratio of 'a' to \{'b': 1\} has shapes"):
+        Calibration.from_parts([["a", {"b": 1}]], said.arrays(), codec)
     with pytest.raises(ValueError, match=r"the calibration has shape \(1, 21\)"):
         Calibration.from_parts([], {"quantiles": torch.zeros(1, 21)}, codec)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scorewise.tabular.codec import MOST_ONE_HOT, Codec
+from scorewise.tabular.relation import Combination
 from scorewise.tabular.table import TableError, to_arrow
 
 _EPOCH = datetime.datetime(2020, 1, 1)
@@ -103,12 +104,44 @@ def test_normal_scores_are_standard_normal_point_masses_included() -> None:
 def test_relations_are_found_and_not_broken_by_decoding_anything() -> None:
     frame = _linked()
     codec = Codec.fit(frame)
-    assert codec.numbers["paid"].parents == ("bill",)
+    assert codec.numbers["paid"].parents == (Combination.column("bill"),)
     assert [(f.child, f.parent) for f in codec.functions] == [("years", "level")]
     noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
     fake = codec.decode(noise).to_pandas()
     assert (fake["years"] == fake["level"].map({c: i + 8 for i, c in enumerate("abcdef")})).all()
     assert (fake["paid"] == fake["bill"]).mean() > 0.2  # the mode decides, whatever the score says
+
+
+def _totals(rows: int = 3_000) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    parts = rng.integers(1, 9_000, (rows, 2)) / 100
+    more = np.where(rng.random(rows) < 0.6, 0, rng.integers(1, 2_000, rows) / 100)
+    return pd.DataFrame({"total": (parts.sum(1) + more).round(2), "net": parts[:, 0], "tax": parts[:, 1]})
+
+
+def test_a_total_is_the_sum_of_its_parts_wherever_its_mode_says_so() -> None:
+    frame = _totals()
+    codec = Codec.fit(frame)
+    both = Combination(("net", "tax"), (1, 1))
+    assert [(one.child, one.parent) for one in codec.sums] == [("total", both)]
+    assert codec.scored == ["net", "tax", "total"]
+    assert codec.numbers["total"].parents == (both,)
+    assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)  # in the table's order of columns
+    fake = codec.decode(np.random.default_rng(1).normal(size=(3_000, codec.layout.width))).to_pandas()
+    exact = fake["total"] == (fake["net"] + fake["tax"]).round(2)
+    assert exact.mean() > 0.4
+    assert list(fake.columns) == list(frame.columns)
+
+
+def test_terms_of_sums_cancel_by_the_signs_that_the_network_is_told() -> None:
+    frame = _totals()
+    codec = Codec.fit(frame)
+    places, signs = codec.signed_sums()
+    named = {codec.scored[place]: sign for place, sign in zip(places[:, 0].tolist(), signs[:, 0].tolist(), strict=True)}
+    assert named == {"total": 1.0, "net": -1.0, "tax": -1.0}
+    moments = codec.moments(codec.compact(to_arrow(frame)))
+    assert torch.equal(moments.sums, places)
+    assert torch.equal(moments.signs, signs)
 
 
 def test_missing_cells_are_a_mode_of_their_own() -> None:

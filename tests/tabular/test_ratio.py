@@ -9,7 +9,10 @@ from scipy.stats import ks_2samp
 
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.ratio import FAR, GRID, Ratio, adjustment, fit_ratio, fit_ratios, log_ratio
+from scorewise.tabular.relation import Combination
 from scorewise.tabular.table import to_arrow
+
+BILL = Combination.column("bill")
 
 
 def _pair(seed: int, blur: float, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -23,13 +26,13 @@ def _pair(seed: int, blur: float, rows: int = 20_000) -> tuple[np.ndarray, np.nd
 def _fitted(blur: float) -> Ratio | None:
     (bill, paid), (made_bill, made_paid) = _pair(0, 0.0), _pair(1, blur)
     everything = np.ones(len(bill), dtype=bool)
-    return fit_ratio("paid", (paid, everything), (made_paid, everything), [("bill", bill, made_bill)])
+    return fit_ratio("paid", (paid, everything), (made_paid, everything), [(BILL, bill, made_bill)])
 
 
 def test_a_blurred_ratio_becomes_that_of_the_table() -> None:
     ratio = _fitted(0.05)
     assert ratio is not None
-    assert (ratio.child, ratio.parent) == ("paid", "bill")
+    assert (ratio.child, ratio.parent) == ("paid", BILL)
     bill, paid = _pair(2, 0.05)  # rows that it was not fitted to
     moved = ratio.apply(paid, bill, np.ones(len(bill), dtype=bool))
     real = log_ratio(*_pair(0, 0.0)[::-1])[0]
@@ -54,14 +57,14 @@ def test_a_ratio_that_is_right_is_left_alone() -> None:
 def test_of_two_columns_the_one_that_is_more_out_of_place_is_taken() -> None:
     (bill, paid), (made_bill, made_paid) = _pair(0, 0.0), _pair(1, 0.05)
     everything, other = np.ones(len(bill), dtype=bool), np.random.default_rng(5).lognormal(7, 1, len(bill))
-    parents = [("other", other, other[::-1]), ("bill", bill, made_bill)]
+    parents = [(Combination.column("other"), other, other[::-1]), (BILL, bill, made_bill)]
     found = fit_ratio("paid", (paid, everything), (made_paid, everything), parents)
     assert found is not None
-    assert found.parent == "bill"
+    assert found.parent == BILL
 
 
 def test_rows_that_may_not_be_moved_or_have_no_ratio_stay() -> None:
-    ratio = Ratio("paid", "bill", np.array([10.0]), np.stack([GRID, GRID / 2]))
+    ratio = Ratio("paid", BILL, np.array([10.0]), np.stack([GRID, GRID / 2]))
     paid, bill = np.array([101.0, 101.0, 100.0, -101.0, np.nan, 101.0, 1.01]), np.array([100.0] * 5 + [np.nan, 1.0])
     movable = np.array([True, False, True, True, True, True, True])
     moved = ratio.apply(paid, bill, movable)
@@ -72,7 +75,7 @@ def test_rows_that_may_not_be_moved_or_have_no_ratio_stay() -> None:
 def test_few_rows_are_no_evidence() -> None:
     (bill, paid), (made_bill, made_paid) = _pair(0, 0.0, 300), _pair(1, 0.05, 300)
     everything = np.ones(300, dtype=bool)
-    assert fit_ratio("paid", (paid, everything), (made_paid, everything), [("bill", bill, made_bill)]) is None
+    assert fit_ratio("paid", (paid, everything), (made_paid, everything), [(BILL, bill, made_bill)]) is None
 
 
 def _frame(seed: int, blur: float) -> pd.DataFrame:
@@ -89,7 +92,7 @@ def test_a_sample_is_mended_column_by_column_and_only_where_values_are_free_and_
     codec = Codec.fit(real)
     made = codec.choose(codec.encode(fake))
     ratios = fit_ratios(codec, codec.schema.cells(to_arrow(real)).numbers, made, [("bill", "paid")])
-    assert [(ratio.child, ratio.parent) for ratio in ratios] == [("paid", "bill")]
+    assert [(ratio.child, ratio.parent) for ratio in ratios] == [("paid", BILL)]
     plain, mended = (codec.restore(made, adjust=how).to_pandas() for how in (None, adjustment(ratios)))
     assert mended["bill"].equals(plain["bill"])
     still = (plain["paid"] == plain["bill"]) | (plain["paid"] == 2_000) | plain["paid"].isna()
@@ -104,9 +107,38 @@ def test_a_sample_is_mended_column_by_column_and_only_where_values_are_free_and_
     assert abs(peak(mended) - peak(real)) < 0.1 * peak(real)
 
 
+def _balances(seed: int, blur: float) -> pd.DataFrame:
+    """What is left of a bill after a payment, with two percent of interest, and in half of the rows purchases."""
+    rng = np.random.default_rng(seed)
+    before = rng.lognormal(8, 1, 12_000)
+    paid = before * rng.beta(0.5, 3, len(before))
+    bought = np.where(rng.random(len(before)) < 0.5, rng.exponential(0.5, len(before)), 0.0)
+    left = (before - paid) * np.exp(0.02 + bought + rng.normal(0, 1e-3 + blur, len(before)))
+    return pd.DataFrame({"left": left, "before": before, "paid": paid}).round()
+
+
+def test_the_ratio_to_a_sum_is_mended_like_that_to_a_column() -> None:
+    real, fake = _balances(0, 0.0), _balances(1, 0.05)
+    codec = Codec.fit(real)
+    rest = Combination(("before", "paid"), (1, -1))
+    assert [(one.child, one.parent) for one in codec.sums] == [("left", rest)]
+    made = codec.choose(codec.encode(fake))
+    ratios = fit_ratios(codec, codec.schema.cells(to_arrow(real)).numbers, made, [])
+    assert [(ratio.child, ratio.parent) for ratio in ratios] == [("left", rest)]
+    plain, mended = (codec.restore(made, adjust=how).to_pandas() for how in (None, adjustment(ratios)))
+
+    def below(frame: pd.DataFrame) -> float:
+        return float((frame["left"] < frame["before"] - frame["paid"]).mean())
+
+    assert below(real) < 0.01
+    assert below(plain) > 0.1
+    assert below(mended) < 0.02
+    assert mended[["before", "paid"]].equals(plain[["before", "paid"]])
+
+
 def test_later_columns_see_earlier_ones_as_mended() -> None:
     codec = Codec.fit(_frame(0, 0.0).dropna().assign(twice=lambda frame: frame["paid"]))
-    assert codec.numbers["twice"].parents == ("paid",)
+    assert codec.numbers["twice"].parents == (Combination.column("paid"),)
     seen: dict[str, np.ndarray] = {}
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from scorewise.tabular.relation import find_equalities, find_functions
+from scorewise.tabular.relation import Combination, find_equalities, find_functions
 
 
 def _columns() -> dict[str, np.ndarray]:
@@ -34,7 +34,7 @@ def test_equalities_are_found_for_the_later_column() -> None:
     bill, other = rng.normal(size=5_000), rng.normal(size=5_000)
     paid = np.where(rng.random(5_000) < 0.2, bill, rng.normal(size=5_000))
     free = {name: np.ones(5_000, dtype=bool) for name in ("bill", "other", "paid")}
-    assert find_equalities({"bill": bill, "other": other, "paid": paid}, free) == {"paid": ["bill"]}
+    assert find_equalities({"bill": bill, "other": other, "paid": paid}, free) == {"paid": [Combination.column("bill")]}
 
 
 def test_rows_that_need_no_explanation_do_not_make_an_equality() -> None:

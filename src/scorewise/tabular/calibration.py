@@ -1,6 +1,7 @@
 """Calibration: what a model's own margins are like, and what makes its scores normal and its levels as frequent."""
 
 from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined
 from scorewise.tabular.ratio import GRID, Ratio, adjustment, fit_ratios
+from scorewise.tabular.relation import Combination
 
 LEVELS = np.linspace(-2.5, 2.5, 21)
 """Normal scores between which the map is linear."""
@@ -120,9 +122,9 @@ class Calibration:
         """
         return codec.restore(Chosen(self.apply(rows.scores), rows.codes), seed, adjustment(self.ratios))
 
-    def to_json(self) -> list[list[str]]:
+    def to_json(self) -> list[list[Any]]:
         """Give what is not an array: child and parent of each ratio."""
-        return [[ratio.child, ratio.parent] for ratio in self.ratios]
+        return [[ratio.child, ratio.parent.to_json()] for ratio in self.ratios]
 
     def arrays(self) -> dict[str, Tensor]:
         """Give the arrays by name; together with `to_json` they are the calibration."""
@@ -132,7 +134,7 @@ class Calibration:
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
 
     @classmethod
-    def from_parts(cls, said: Sequence[Sequence[str]], arrays: Mapping[str, Tensor], codec: Codec) -> "Calibration":
+    def from_parts(cls, said: Sequence[Sequence[Any]], arrays: Mapping[str, Tensor], codec: Codec) -> "Calibration":
         """Rebuild a calibration from `to_json` and `arrays`.
 
         Args:
@@ -153,10 +155,11 @@ class Calibration:
         ratios = []
         for i, (child, parent) in enumerate(said):
             cuts, images = arrays[f"ratio.{i}.cuts"].numpy(), arrays[f"ratio.{i}.images"].numpy()
-            ordered = child in codec.scored and parent in codec.scored[: codec.scored.index(child)]
+            compared = Combination.from_json(parent)
+            ordered = child in codec.scored and set(parent) <= set(codec.scored[: codec.scored.index(child)])
             if not ordered or images.shape != (len(cuts) + 1, len(GRID)):
-                raise ValueError(f"the ratio of {child!r} to {parent!r} has shapes {cuts.shape} and {images.shape}")
-            ratios.append(Ratio(child, parent, cuts, images))
+                raise ValueError(f"the ratio of {child!r} to {parent} has shapes {cuts.shape} and {images.shape}")
+            ratios.append(Ratio(child, compared, cuts, images))
         return cls(quantiles, ratios)
 
 

@@ -25,8 +25,9 @@ from scorewise.network import ABSENT, Group, Layout, Moments
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.number import Adjust, Number, fit_numbers, protected
-from scorewise.tabular.relation import Function, find_functions
+from scorewise.tabular.relation import Combination, Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
+from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
 
 MOST_ONE_HOT = 256
@@ -70,6 +71,7 @@ class Codec:
         numbers: encoding of each number column.
         levels: number of levels of each category, the missing one included.
         functions: columns that another column determines; they are not encoded.
+        sums: encoded columns that are tied to a signed sum of two others.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
             of a category of many levels `(name, "member")`.
@@ -83,6 +85,7 @@ class Codec:
         numbers: Mapping[str, Number],
         levels: Mapping[str, int],
         functions: Sequence[Function],
+        sums: Sequence[Sum],
         digits: Mapping[str, Digits],
         clip: bool = True,
     ) -> None:
@@ -93,6 +96,7 @@ class Codec:
         self.digits = dict(digits)
         self.clip = clip
         determined = {function.child for function in self.functions}
+        self.sums = tuple(one for one in sums if not determined & {one.child, *one.parent.names})
         self.scored = [name for name in self.numbers if name not in determined]
         sizes: dict[tuple[str, str], int] = {}
         for name in self.scored:
@@ -147,7 +151,7 @@ class Codec:
         steps = {column.name: column.step for column in schema.numbers}
         values = {name: protected(v) if protect else v for name, v in cells.numbers.items()}
         temporal = {column.name for column in schema.numbers if column.origin is not None}
-        numbers = fit_numbers(values, steps, temporal)
+        numbers, sums = fit_numbers(values, steps, temporal)
         levels, codes = _category_codes(schema, cells)
         coded = dict(codes)
         for name, number in numbers.items():
@@ -156,7 +160,7 @@ class Codec:
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
-        return cls(schema, numbers, levels, functions, digits, clip)
+        return cls(schema, numbers, levels, functions, sums, digits, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -304,6 +308,15 @@ class Codec:
         found = [self.numbers[name].marginal.invert(u) for name in self.scored]
         return torch.from_numpy(np.stack(found) if found else np.zeros((0, VALUE_POINTS)))
 
+    def signed_sums(self) -> tuple[Tensor, Tensor]:
+        """Positions among the number columns, and signs, of the three terms of each sum, shape (3, T) each.
+
+        The child has the sign 1 and its parents the opposite ones of the sum, so that terms cancel.
+        """
+        places = [[self.scored.index(name) for name in (one.child, *one.parent.names)] for one in self.sums]
+        signs = [[1.0, *(-float(sign) for sign in one.parent.signs)] for one in self.sums]
+        return torch.tensor(places, dtype=torch.int64).reshape(-1, 3).T, torch.tensor(signs).reshape(-1, 3).T
+
     def moments(self, rows: Compact) -> Moments:
         """First and second moments of the normal scores, log-frequencies of the codes, bins and values of the numbers.
 
@@ -320,7 +333,14 @@ class Codec:
         for i, (start, size) in enumerate(zip(self.offsets.tolist(), self.sizes, strict=True)):
             counts = torch.bincount(rows.codes[:, i].long(), minlength=size).double() + 0.5
             log_prior[start - n : start - n + size] = (counts / counts.sum()).log().float()
-        return Moments(middle.mean(0), covariance + 1e-4 * torch.eye(n), log_prior, self.edges(), self.values())
+        return Moments(
+            middle.mean(0),
+            covariance + 1e-4 * torch.eye(n),
+            log_prior,
+            self.edges(),
+            self.values(),
+            *self.signed_sums(),
+        )
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
@@ -360,13 +380,14 @@ class Codec:
             "numbers": {
                 name: {
                     **number.marginal.to_json(),
-                    "parents": list(number.parents),
+                    "parents": [parent.to_json() for parent in number.parents],
                     "missing": number.missing,
                 }
                 for name, number in self.numbers.items()
             },
             "levels": self.levels,
             "functions": [[function.child, function.parent] for function in self.functions],
+            "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "digits": list(self.digits),
         }
 
@@ -404,16 +425,18 @@ class Codec:
                 arrays[f"number.{i}.knots"].numpy(), arrays[f"number.{i}.heights"].numpy(), one["step"], one["rows"]
             )
             values = arrays[f"number.{i}.values"].numpy()
-            numbers[name] = Number(marginal, tuple(one["parents"]), one["missing"], values)
+            parents = tuple(map(Combination.from_json, one["parents"]))
+            numbers[name] = Number(marginal, parents, one["missing"], values)
         functions = [
             Function(child, parent, arrays[f"function.{i}"].numpy())
             for i, (child, parent) in enumerate(said["functions"])
         ]
+        sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         digits = {
             name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())
             for i, name in enumerate(said["digits"])
         }
-        return cls(Schema.from_json(said["schema"]), numbers, said["levels"], functions, digits, said["clip"])
+        return cls(Schema.from_json(said["schema"]), numbers, said["levels"], functions, sums, digits, said["clip"])
 
 
 def cells_order(schema: Schema) -> list[str]:

@@ -8,7 +8,8 @@ from scipy.special import ndtr
 
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.relation import find_equalities
+from scorewise.tabular.relation import Combination, find_equalities
+from scorewise.tabular.sums import Sum, find_sums, ordered
 
 Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 """Of a column's name, its values and which of them may be moved, (N,) each, and the columns before it, to values."""
@@ -26,14 +27,14 @@ class Number(NamedTuple):
 
     Attributes:
         marginal: its distribution.
-        parents: columns that it equals in a share of the rows.
+        parents: columns, or signed sums of two, that it equals in a share of the rows.
         missing: whether it has missing cells.
         values: its values in increasing order where they are few and recur (such a column may be determined by another
             one), else empty.
     """
 
     marginal: Marginal
-    parents: tuple[str, ...]
+    parents: tuple[Combination, ...]
     missing: bool
     values: np.ndarray
 
@@ -62,7 +63,7 @@ class Number(NamedTuple):
         low, high = self.marginal.interval(present)
         mode = np.zeros(len(values), dtype=np.int64)
         for i, parent in reversed(list(enumerate(self.parents, 1))):
-            mode[values == cells[parent]] = i
+            mode[parent.equal(values, cells)] = i
         if gone.any():
             if not self.missing:
                 raise TableError(
@@ -104,8 +105,9 @@ class Number(NamedTuple):
             values = np.where(moved == values, values, self.marginal.snap(moved))
         first, last = self.marginal.ends
         for i, parent in enumerate(self.parents, 1):
-            hit = (mode == i) & (done[parent] >= first) & (done[parent] <= last)
-            values = np.where(hit, done[parent], values)
+            total = parent.total(done)
+            hit = (mode == i) & (total >= first) & (total <= last)
+            values = np.where(hit, total if len(parent.names) == 1 else self.marginal.snap(total), values)
         if self.missing:
             values = np.where(mode == self.modes - 1, np.nan, values)
         return values
@@ -130,7 +132,7 @@ class Number(NamedTuple):
 
 def fit_numbers(
     values: Mapping[str, np.ndarray], steps: Mapping[str, float | None], temporal: Collection[str]
-) -> dict[str, Number]:
+) -> tuple[dict[str, Number], list[Sum]]:
     """Learn how to encode number columns.
 
     Args:
@@ -139,19 +141,24 @@ def fit_numbers(
         temporal: columns that hold times; they are tied to no other.
 
     Returns:
-        The encoding of each.
+        The encoding of each, every column after those that it is tied to; and the sums that columns are tied to.
     """
-    free = {name: ~np.isnan(v) & ~np.isin(v, _common(v)) for name, v in values.items()}
-    parents = find_equalities({name: v for name, v in values.items() if name not in temporal}, free)
-    return {
+    common = {name: np.isnan(v) | np.isin(v, _common(v)) for name, v in values.items()}
+    tied = {name: v for name, v in values.items() if name not in temporal}
+    sums = find_sums(tied, common)
+    order = ordered(list(values), sums)
+    free = {name: ~shared for name, shared in common.items()}
+    parents = find_equalities({name: values[name] for name in order if name in tied}, free, sums)
+    numbers = {
         name: Number(
-            Marginal.fit(v[~np.isnan(v)], steps[name]),
+            Marginal.fit(values[name][~np.isnan(values[name])], steps[name]),
             tuple(parents.get(name, ())),
-            bool(np.isnan(v).any()),
-            _few_values(v),
+            bool(np.isnan(values[name]).any()),
+            _few_values(values[name]),
         )
-        for name, v in values.items()
+        for name in order
     }
+    return numbers, sums
 
 
 def protected(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Ratios of columns: a model's own distribution of them, and the map that makes it that of the table.
+"""Ratios of columns to others, or to sums: a model's own distribution of them, and the map that makes it the table's.
 
 NOTE: a mode of the child that says that it is near the parent, with ratios drawn from the table, was tried in the place
 of the map. On Credit Default, at equal steps, a boosting detector that is given differences told such tables apart less
@@ -12,6 +12,7 @@ import numpy as np
 
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.number import Adjust
+from scorewise.tabular.relation import Combination
 
 NEAR, FAR = 0.1, 0.3
 """Log-ratios up to which a move is made in full, and from which on none is."""
@@ -23,17 +24,17 @@ LEAST_MISPLACED = 0.005
 
 
 class Ratio(NamedTuple):
-    """A map of the ratio of two columns, `q = log(child / parent)`, that moves the child.
+    """A map of the ratio of a column to another, or to a sum of two, `q = log(child / parent)`, that moves the child.
 
     Attributes:
         child: name of the column that is moved.
-        parent: name of a column before it.
+        parent: one or two columns before it.
         cuts: sizes of the parent between which the map changes, increasing, shape (S - 1,).
         images: what the log-ratios `GRID` are sent to, non-decreasing along the last axis, shape (S, 121).
     """
 
     child: str
-    parent: str
+    parent: Combination
     cuts: np.ndarray
     images: np.ndarray
 
@@ -76,9 +77,9 @@ def fit_ratio(
     name: str,
     real: tuple[np.ndarray, np.ndarray],
     made: tuple[np.ndarray, np.ndarray],
-    parents: Iterable[tuple[str, np.ndarray, np.ndarray]],
+    parents: Iterable[tuple[Combination, np.ndarray, np.ndarray]],
 ) -> Ratio | None:
-    """Find the column before it to which a column's ratio is most out of place in a sample, and the map that mends it.
+    """Find the parent to which a column's ratio is most out of place in a sample, and the map that mends it.
 
     With F the distribution function of q over the sample and G over the table, in each of `STRATA` parts of the rows by
     the size of the parent, the map is `G^-1(F(q))` up to `NEAR`, fades to none at `FAR`, and is none where F and G
@@ -88,7 +89,7 @@ def fit_ratio(
         name: of the column.
         real: its values in the table and which of them may be moved, shape (N,) each.
         made: its values in a sample and which of them may be moved, shape (M,) each.
-        parents: name, values in the table (N,) and in the sample (M,) of each column to compare with.
+        parents: what to compare with: columns, their values in the table (N,) and in the sample (M,).
 
     Returns:
         The map for the parent with the largest share of rows out of place; None where it is no more than
@@ -114,7 +115,8 @@ def fit_ratios(
 ) -> tuple[Ratio, ...]:
     """Mend the ratios of a sample's number columns, one column after another.
 
-    Columns that hold times have no ratios. Of more than `MOST_ROWS` rows some are taken.
+    A column is compared with those that it is paired with, and with its sum, if the codec has one. Columns that hold
+    times have no ratios. Of more than `MOST_ROWS` rows some are taken.
 
     Args:
         codec: of the table.
@@ -126,10 +128,12 @@ def fit_ratios(
         At most one map for each column, in the order of the columns.
     """
     temporal = {column.name for column in codec.schema.numbers if column.origin is not None}
-    parents: dict[str, list[str]] = {}
+    parents: dict[str, list[Combination]] = {}
     for parent, child in pairs:
         if not {parent, child} & temporal:
-            parents.setdefault(child, []).append(parent)
+            parents.setdefault(child, []).append(Combination.column(parent))
+    for child, total in codec.sums:
+        parents.setdefault(child, []).append(total)
     if not parents:
         return ()
     rows = len(next(iter(cells.values())))
@@ -140,14 +144,14 @@ def fit_ratios(
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
         if name not in parents:
             return values
-        others = [(parent, cells[parent], done[parent]) for parent in parents[name]]
+        others = [(parent, parent.total(cells), parent.total(done)) for parent in parents[name]]
         number = codec.numbers[name]
         real = cells[name], number.movable(cells[name], number.encode(name, cells)[2])
         ratio = fit_ratio(name, real, (values, movable), others)
         if ratio is None:
             return values
         found.append(ratio)
-        return ratio.apply(values, done[ratio.parent], movable)
+        return ratio.apply(values, ratio.parent.total(done), movable)
 
     codec.restore(made, adjust=adjust)
     return tuple(found)
@@ -166,7 +170,7 @@ def adjustment(ratios: Sequence[Ratio]) -> Adjust:
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
         ratio = by_child.get(name)
-        return values if ratio is None else ratio.apply(values, done[ratio.parent], movable)
+        return values if ratio is None else ratio.apply(values, ratio.parent.total(done), movable)
 
     return adjust
 

@@ -1,11 +1,84 @@
-"""Exact relations between columns, found in the data: one column a function of another, one equal to another."""
+"""Relations between columns: one is a function of another, or equals another, or a signed sum of two."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 SCREENED_ROWS = 2_000
+ROUNDING = 1e-9
+"""Share of the sizes of its terms within which a sum of two columns is equal to a third."""
+
+
+class Combination(NamedTuple):
+    """A number column, or a sum or difference of two: what another column may be compared with.
+
+    Attributes:
+        names: of one or two columns.
+        signs: 1 or -1 for each.
+    """
+
+    names: tuple[str, ...]
+    signs: tuple[int, ...]
+
+    @classmethod
+    def column(cls, name: str) -> Combination:
+        """A column by itself."""
+        return cls((name,), (1,))
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, int]) -> Combination:
+        """Rebuild it from `to_json`.
+
+        Args:
+            said: signs by name.
+
+        Returns:
+            The combination.
+
+        Raises:
+            ValueError: if there are not one or two columns, or a sign is neither 1 nor -1.
+        """
+        if not isinstance(said, Mapping) or len(said) not in {1, 2} or not set(said.values()) <= {1, -1}:
+            raise ValueError(f"a combination must have one or two columns with signs 1 or -1, however: {said}")
+        return cls(tuple(said), tuple(said.values()))
+
+    def to_json(self) -> dict[str, int]:
+        """Give the signs by name."""
+        return dict(zip(self.names, self.signs, strict=True))
+
+    def total(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Add up.
+
+        Args:
+            values: of the columns, (N,) each, NaN where missing.
+
+        Returns:
+            Shape (N,), NaN where a term is missing.
+        """
+        if self.signs == (1,):
+            return values[self.names[0]]
+        total: np.ndarray = sum(s * values[n] for n, s in zip(self.names, self.signs, strict=True))  # type: ignore[assignment]
+        return total
+
+    def equal(self, child: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Tell where a column is equal to it: to the unit, of a sum up to the rounding of its terms.
+
+        Args:
+            child: values of the column, shape (N,).
+            values: of the columns of the combination, (N,) each.
+
+        Returns:
+            Shape (N,), False where a cell is missing.
+        """
+        total = self.total(values)
+        if len(self.names) == 1:
+            same: np.ndarray = total == child
+            return same
+        near: np.ndarray = np.abs(total - child) <= ROUNDING * sum(np.abs(values[name]) for name in self.names)
+        return near
 
 
 class Function(NamedTuple):
@@ -61,40 +134,44 @@ def _table(parent: np.ndarray, child: np.ndarray, levels: int) -> np.ndarray | N
 
 
 def find_equalities(
-    numbers: Mapping[str, np.ndarray], free: Mapping[str, np.ndarray], share: float = 0.01
-) -> dict[str, list[str]]:
-    """Find the earlier columns that each number column equals, to the unit, in a share of the rows.
+    numbers: Mapping[str, np.ndarray],
+    free: Mapping[str, np.ndarray],
+    sums: Sequence[tuple[str, Combination]] = (),
+    share: float = 0.01,
+) -> dict[str, list[Combination]]:
+    """Find what each number column equals, to the unit, in a share of the rows: a column before it, or a sum of two.
 
     Parents are chosen greedily: first the one that explains most free rows of the child, then the one that explains
     most of those left, and so on.
 
     Args:
-        numbers: values of each column in table order, (N,), NaN where missing.
+        numbers: values of each column in order, (N,), NaN where missing.
         free: rows of each column that need an explanation (not missing, not a common value), (N,) bool.
+        sums: children, and signed sums of columns before them that they may be equal to.
         share: smallest share of all rows that makes a relation.
 
     Returns:
-        For each child that has any, its parents, the most frequent first; parents stand before the child in the table.
+        For each child that has any, its parents, the most frequent first.
     """
     names = list(numbers)
     rows = len(next(iter(numbers.values()), []))
     screen = np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS]
-    found: dict[str, list[str]] = {}
+    quick = {name: values[screen] for name, values in numbers.items()}
+    found: dict[str, list[Combination]] = {}
     for position, child in enumerate(names):
-        quick = numbers[child][screen]
         quick_free = free[child][screen]
         near = [
-            name
-            for name in names[:position]
-            if np.count_nonzero((numbers[name][screen] == quick) & quick_free) >= 0.5 * share * len(screen)
+            parent
+            for parent in [*map(Combination.column, names[:position]), *(sum_ for one, sum_ in sums if one == child)]
+            if np.count_nonzero(parent.equal(quick[child], quick) & quick_free) >= 0.5 * share * len(screen)
         ]
         left = free[child].copy()
         while near:
-            counts = [np.count_nonzero((numbers[name] == numbers[child]) & left) for name in near]
+            counts = [np.count_nonzero(parent.equal(numbers[child], numbers) & left) for parent in near]
             best = int(np.argmax(counts))
             if counts[best] < share * rows or counts[best] < 10:
                 break
             found.setdefault(child, []).append(near[best])
-            left &= numbers[near[best]] != numbers[child]
+            left &= ~near[best].equal(numbers[child], numbers)
             del near[best]
     return found

@@ -330,7 +330,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if layout != codec.layout:
                 raise ValueError(f"the layouts of network and codec differ: {layout} and {codec.layout}")
             n = layout.numbers
-            blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), codec.edges(), codec.values())
+            known = codec.edges(), codec.values(), *codec.signed_sums()
+            blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known)
             network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
             network.load_state_dict(weights)
             maps = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
