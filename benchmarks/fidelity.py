@@ -79,22 +79,22 @@ SHOWN = {key: shown for key, shown in SCORES.items() if key not in LEFT_OUT}
 
 def markdown(results: dict[str, dict[str, Any]]) -> str:
     """Lay the results out as the table of the README, with a sentence about the machine."""
-    head = ["table", "rows x columns", "fit CPU s", "sample CPU s", "MB", *(title for title, _, _ in SHOWN.values())]
+    head = ["table", "rows x columns", "fit s", "CPU s", "sample s", "MB", *(title for title, _, _ in SHOWN.values())]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, found in results.items():
         size = f"{found['rows']['train']:,} x {found['columns']}"
-        measured = ("fit CPU seconds", "sample CPU seconds", "peak MB of fit and sample")
-        times = [f"{found[key]:.0f}" for key in measured]
+        measured = ("fit seconds", "fit CPU seconds", "sample seconds", "peak MB of fit and sample")
+        digits = (0, 0, 1, 0)
+        times = [f"{found[key]:,.{places}f}" for key, places in zip(measured, digits, strict=True)]
         cells = []
-        for key, (_, scale, digits) in SHOWN.items():
-            score = found["scores"].get(key)
-            cells.append(f"{scale * score['value']:.{digits}f} [{scale * score['floor']:.{digits}f}]" if score else "")
-        cut = found["time limit in minutes"]
-        label = name if cut is None else f"{name} (cut at {cut:g} minutes)"
-        label += "" if "ended" in found else " †"
+        for key, (_, scale, digits_shown) in SHOWN.items():
+            one = found["scores"].get(key)
+            cells.append(
+                f"{scale * one['value']:.{digits_shown}f} [{scale * one['floor']:.{digits_shown}f}]" if one else ""
+            )
+        cut = "the time limit of" in found["ended"]
+        label = f"{name} (cut at {found['time limit in minutes']:g} minutes)" if cut else name
         lines.append("| " + " | ".join([label, size, *times, *cells]) + " |")
-    if any("ended" not in found for found in results.values()):
-        lines += ["", "†: measured before held-out rows ended the training, which then went on for its longest length."]
     machines: dict[str, list[str]] = {}
     for name, found in results.items():
         about = found["machine"]

@@ -222,12 +222,6 @@ def test_the_page_says_what_the_file_says(load: Any) -> None:
     assert tables.filled(page, load("cells").read(ROOT / "benchmarks" / "peers" / "results.json")) == page
 
 
-def test_the_page_says_what_was_measured_on_both_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    found = json.loads((ROOT / "benchmarks" / "two_cores_5_minutes.json").read_text(encoding="utf-8"))
-    assert importlib.import_module("fidelity").markdown(found) in PAGE.read_text(encoding="utf-8")
-
-
 def test_the_readme_says_on_how_many_scores_ours_is_ahead(load: Any) -> None:
     results = json.loads((ROOT / "benchmarks" / "peers" / "results.json").read_text(encoding="utf-8"))
     total, ahead, level, behind = load("tables").lead(results).splitlines()[-1].split(" | ")[1:5]

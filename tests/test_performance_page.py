@@ -32,9 +32,26 @@ def test_growth_is_that_of_the_file(load: Any) -> None:
     assert load("growth").markdown(found["axes"]) in PAGE.read_text(encoding="utf-8")
 
 
-def test_the_times_of_a_step_are_those_of_the_file(load: Any) -> None:
-    found = json.loads((ROOT / "benchmarks" / "step.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["step.json", "step_amx.json"])
+def test_the_times_of_a_step_are_those_of_the_file(load: Any, name: str) -> None:
+    found = json.loads((ROOT / "benchmarks" / name).read_text(encoding="utf-8"))
     tables = load("step").markdown(found)
     page = PAGE.read_text(encoding="utf-8")
     for table in tables.strip().split("\n\n"):
         assert table in page
+
+
+def test_the_times_on_a_gpu_are_those_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "gpu.json").read_text(encoding="utf-8"))
+    page = PAGE.read_text(encoding="utf-8")
+    assert load("gpu").markdown(found) in page
+    step = found["training step"]
+    assert f"A step has {step['kernels']:.0f} kernels" in page
+    assert f"together is {step['ms, all kernels together']:.2f} ms" in page
+    assert step["rows a second"] > 10 * step["rows a second on the CPU"]
+
+
+def test_the_seeds_are_those_of_their_files_and_so_is_the_table_of_the_readme(load: Any) -> None:
+    assert load("seeds").markdown() in PAGE.read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks" / "fidelity.json").read_text(encoding="utf-8"))
+    assert load("fidelity").markdown(found) in (ROOT / "README.md").read_text(encoding="utf-8")

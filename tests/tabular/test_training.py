@@ -81,22 +81,22 @@ def test_at_the_end_the_rate_has_fallen_to_nothing(overfitted: Training) -> None
 
 
 def test_a_rise_of_no_consequence_ends_nothing() -> None:
-    training = _training(200, 30)
+    training = _training(200, 24)
     for _ in training.run():
         pass
     risk, se = (np.array(training.trace[key]) for key in ("new rows", "new rows se"))
     assert (risk > risk.min() + 2 * se)[-2:].all()  # it can be seen
     assert (risk < 1.005 * risk.min()).all()
-    assert training.ended == training.state.step == 30
+    assert training.ended == training.state.step == 24
     assert "was as good as the least" in training.reason()
 
 
 def test_a_late_ending_is_not_longer_than_what_was_left() -> None:
-    training = _training(200, 60)
+    training = _training(200, 80)
     for _ in training.run():
         pass
     assert "to have risen beyond doubt" in training.reason()
-    assert training.state.step == training.trace["check"][-1] == 60
+    assert training.state.step == training.trace["check"][-1] == 80
 
 
 def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> None:
