@@ -33,21 +33,21 @@ class Captured:
         """Call the function.
 
         Args:
-            inputs: tensors on the device.
+            inputs: one or more tensors, on the device.
 
         Returns:
             What it returns. A recorded result is overwritten by the next call.
         """
-        if self._calls < WARM_CALLS:
-            self._calls += 1
-            return self._aside(inputs)
-        if self._graph is None:
-            self._record(inputs)
-        assert self._graph is not None
-        for place, given in zip(self._inputs, inputs, strict=True):
-            place.copy_(given)
-        self._graph.replay()
-        return self._output
+        with torch.cuda.device(inputs[0].device):
+            if self._calls < WARM_CALLS:
+                self._calls += 1
+                return self._aside(inputs)
+            if self._graph is None:
+                self._graph = self._recorded(inputs)
+            for place, given in zip(self._inputs, inputs, strict=True):
+                place.copy_(given)
+            self._graph.replay()
+            return self._output
 
     def _aside(self, inputs: tuple[Tensor, ...]) -> Tensor | None:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -57,9 +57,9 @@ class Captured:
         torch.cuda.current_stream().wait_stream(stream)
         return found
 
-    def _record(self, inputs: tuple[Tensor, ...]) -> None:
+    def _recorded(self, inputs: tuple[Tensor, ...]) -> torch.cuda.CUDAGraph:
         self._inputs = tuple(given.clone() for given in inputs)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._output = self.function(*self._inputs)
-        self._graph = graph
+        return graph

@@ -257,9 +257,12 @@ def train(
 
     Raises:
         DivergedError: if the loss or its gradient is not finite.
+        ValueError: if steps are to be captured and the network is not on a CUDA device.
     """
     noise = Gaussian()
     device = state.parameters[0].device
+    if capture and device.type != "cuda":
+        raise ValueError(f"capture needs a network on a CUDA device, however: {device=}. Move it, or do not capture.")
     descent: Callable[..., Tensor | None] = functools.partial(_gradients, state, bf16)
     move: Callable[..., Tensor | None] = state.move
     if capture:

@@ -144,6 +144,22 @@ def test_terms_of_sums_cancel_by_the_signs_that_the_network_is_told() -> None:
     assert torch.equal(moments.signs, signs)
 
 
+def test_a_column_that_is_looked_up_is_no_term_of_what_others_equal() -> None:
+    rng = np.random.default_rng(3)
+    fees = rng.permutation(np.arange(1_000, 90_000))[:60] / 100
+    fees[59] = fees[0]  # so that the fee does not tell the plan
+    plan, base = rng.integers(0, 60, 3_000), rng.integers(100, 9_000, 3_000) / 10
+    names = np.array([f"plan {i}" for i in range(60)])
+    frame = pd.DataFrame({"plan": names[plan], "fee": fees[plan], "base": base})
+    frame["total"] = (frame["fee"] + frame["base"]).round(2)
+    codec = Codec.fit(frame)
+    assert [function.child for function in codec.functions] == ["fee"]
+    assert codec.scored == ["total", "base"]  # the order of the sum that was found
+    assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
+    fake = codec.decode(rng.normal(size=(3_000, codec.layout.width))).to_pandas()
+    assert (fake["fee"] == fake["plan"].map(dict(zip(names, fees, strict=True)))).all()
+
+
 def test_missing_cells_are_a_mode_of_their_own() -> None:
     frame = _linked()
     codec = Codec.fit(frame)

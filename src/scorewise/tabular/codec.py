@@ -159,6 +159,7 @@ class Codec:
                 coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
+        numbers = {name: number.freed({one.child for one in functions}) for name, number in numbers.items()}
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, functions, sums, digits, clip)
 

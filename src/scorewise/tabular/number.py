@@ -43,6 +43,17 @@ class Number(NamedTuple):
         """Number of modes."""
         return 1 + len(self.parents) + self.missing
 
+    def freed(self, others: Collection[str]) -> "Number":
+        """The same without the parents that some columns are a part of.
+
+        Args:
+            others: names of these columns.
+
+        Returns:
+            How the column is encoded then.
+        """
+        return self._replace(parents=tuple(parent for parent in self.parents if set(others).isdisjoint(parent.names)))
+
     def encode(self, name: str, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give the part of (0, 1) that each cell stands for, and its mode.
 
