@@ -67,6 +67,21 @@ def test_a_missing_term_is_no_evidence() -> None:
     assert {one.child for one in _found(accounts)} == {"second"}
 
 
+@pytest.mark.parametrize("rows", [100, 300, 1_000])
+def test_few_rows_find_no_sum_by_chance(rows: int) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        shared = rng.normal(size=(rows, 1))
+        columns = np.exp(0.7 * shared + rng.normal(size=(rows, 8)))
+        assert _found({f"c{i}": column for i, column in enumerate(columns.T)}) == []
+
+
+def test_a_single_row_and_huge_values_are_taken() -> None:
+    assert _found({name: values[:1] for name, values in _accounts().items()}) == []
+    huge = {name: np.where(np.arange(ROWS) % 5 == 0, 1e308, values) for name, values in _accounts().items()}
+    assert {one.child for one in _found(huge)} <= {"first", "second"}
+
+
 def test_fewer_than_three_columns_have_no_sums() -> None:
     accounts = _accounts()
     assert _found({}) == []

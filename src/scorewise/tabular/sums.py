@@ -7,12 +7,13 @@ import numpy as np
 
 from scorewise.tabular.relation import Combination
 
-SCREENED_ROWS = 2_000
+FEWEST_ROWS, SCREENED_ROWS = 100, 2_000
 PAIRS, THIRDS = 96, 12
 STRATA = 40
 NEAR = 0.02
 """Share of the sizes of all terms within which they cancel."""
-LEAST_INFORMATION = 0.05
+LEAST_INFORMATION, CHANCE = 0.05, 25.0
+"""Nats a row that a sum must tell, and nats of all rows together that no sum of thousands tells by chance."""
 MOST_SUMS = 32
 
 
@@ -35,8 +36,8 @@ def find_sums(numbers: Mapping[str, np.ndarray], common: Mapping[str, np.ndarray
     over rows, and counted again with c taken from other rows with nearly the same a, or b. The relative entropy of the
     first shares to the second tells what the rows as they are say about the three columns together: of the two
     permutations the smaller one is taken, and what the sum of c with a or b alone tells is subtracted. Sums of
-    `LEAST_INFORMATION` nats a row and more are relations. Looked at are the most correlated pairs, each with the
-    columns that are most correlated with it.
+    `LEAST_INFORMATION` nats a row and more are relations, where that is more than chance. Looked at are the most
+    correlated pairs, each with the columns that are most correlated with it.
 
     The child is the column with fewest common values, among equals the first; no column is so twice, nor comes to
     depend on itself.
@@ -49,16 +50,17 @@ def find_sums(numbers: Mapping[str, np.ndarray], common: Mapping[str, np.ndarray
         The sums, those that tell most first, `MOST_SUMS` at most.
     """
     names = list(numbers)
-    if len(names) < 3:
+    rows = len(numbers[names[0]]) if names else 0
+    if len(names) < 3 or rows < FEWEST_ROWS:
         return []
-    rows = len(numbers[names[0]])
     screen = np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS]
     values = np.stack([numbers[name][screen] for name in names], 1).astype(np.float64)
-    told = _told(values)
-    rare = [float(common[name].mean()) for name in names]
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values, which are then as good as missing
+        told = _told(values)
+    shared = [float(common[name].mean()) for name in names]
     found: dict[str, Sum] = {}
     for terms, _ in sorted(told.items(), key=lambda item: -item[1])[:MOST_SUMS]:
-        for child in sorted(terms, key=lambda i: (round(20 * rare[i]), i)):
+        for child in sorted(terms, key=lambda i: (round(20 * shared[i]), i)):
             first, second = (i for i in terms if i != child)
             if names[child] in found or child in _ancestors((first, second), names, found):
                 continue
@@ -113,19 +115,20 @@ def _told(values: np.ndarray) -> dict[_Terms, float]:
     swaps = [_swapped(ranks[:, i], generator) for i in range(values.shape[1])]
     left, right = np.triu_indices(values.shape[1], 1)
     strongest = np.argsort(-alike[left, right], kind="stable")[:PAIRS]
-    told: dict[_Terms, float] = {}
+    known, told = np.isfinite(values), dict[_Terms, float]()
     for i, j in zip(left[strongest].tolist(), right[strongest].tolist(), strict=True):
         nearness = np.maximum(alike[i], alike[j])
         nearness[[i, j]] = -1.0
         thirds = np.argsort(-nearness, kind="stable")[: min(THIRDS, len(nearness) - 2)]
         a, b = values[:, [i]], values[:, [j]]
+        rows = np.count_nonzero(known[:, [i]] & known[:, [j]] & known[:, thirds], axis=0)
+        enough = np.maximum(LEAST_INFORMATION, CHANCE / np.maximum(rows, 1))
         for s in (-1, 1):
             for t in (-1, 1):
                 nats = _beyond(a, s * b, t * values[:, thirds], (swaps[i], swaps[j]))
-                for k, one in zip(thirds.tolist(), nats.tolist(), strict=True):
-                    if one >= LEAST_INFORMATION:
-                        terms = _terms((i, 1), (j, s), (k, t))
-                        told[terms] = max(one, told.get(terms, 0.0))
+                for k, one in zip(thirds[nats >= enough].tolist(), nats[nats >= enough].tolist(), strict=True):
+                    terms = _terms((i, 1), (j, s), (k, t))
+                    told[terms] = max(one, told.get(terms, 0.0))
     return told
 
 
@@ -153,8 +156,10 @@ def _entropy(rest: np.ndarray, size: np.ndarray, third: np.ndarray, swap: np.nda
 
 def _shares(total: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Shares of the rows in which a sum is negative, near 0 and positive, shape (3, K); never 0."""
-    below, above = (np.count_nonzero(kind, axis=0) for kind in (total < -NEAR * size, total > NEAR * size))
-    known = np.count_nonzero(~np.isnan(total), axis=0)
+    below, above = (
+        np.count_nonzero(kind & np.isfinite(total), axis=0) for kind in (total < -NEAR * size, total > NEAR * size)
+    )
+    known = np.count_nonzero(np.isfinite(total), axis=0)
     shares: np.ndarray = (np.stack([below, known - below - above, above]) + 2.0) / (known + 6.0)
     return shares
 
@@ -176,7 +181,6 @@ def _ancestors(positions: Collection[int], names: Sequence[str], found: Mapping[
         position = left.pop()
         if position not in seen:
             seen.add(position)
-            left += (
-                [place[parent] for parent in found[names[position]].parent.names] if names[position] in found else []
-            )
+            parents = found[names[position]].parent.names if names[position] in found else ()
+            left += [place[parent] for parent in parents]
     return seen
