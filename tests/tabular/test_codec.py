@@ -155,6 +155,7 @@ def test_a_column_that_is_looked_up_is_no_term_of_what_others_equal() -> None:
     codec = Codec.fit(frame)
     assert [function.child for function in codec.functions] == ["fee"]
     assert codec.scored == ["total", "base"]  # the order of the sum that was found
+    assert codec.signed_sums()[0].shape == (3, 0)
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
     fake = codec.decode(rng.normal(size=(3_000, codec.layout.width))).to_pandas()
     assert (fake["fee"] == fake["plan"].map(dict(zip(names, fees, strict=True)))).all()

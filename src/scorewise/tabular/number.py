@@ -118,7 +118,7 @@ class Number(NamedTuple):
         for i, parent in enumerate(self.parents, 1):
             total = parent.total(done)
             hit = (mode == i) & (total >= first) & (total <= last)
-            values = np.where(hit, total if len(parent.names) == 1 else self.marginal.snap(total), values)
+            values = np.where(hit, total, values)
         if self.missing:
             values = np.where(mode == self.modes - 1, np.nan, values)
         return values
