@@ -226,14 +226,19 @@ def markdown(result: dict[str, Any]) -> str:
     """Lay the parts out as the table of docs/performance.md: medians, quartiles of the whole."""
     lines = []
     for title in ("training step", "sampling step"):
-        found = [result[title].get(f"{name}, quartiles in ms", {}) for name in ("this", "other")]
-        lines += [f"| {title}, ms of one thread | this | before |", "|---|---|---|"]
-        for label in found[0]:
-            cells = [part.get(label, [0.0] * 3) for part in found if part]
+        found = {
+            "this": result[title].get("this, quartiles in ms"),
+            "before": result[title].get("other, quartiles in ms"),
+        }
+        parts = {name: part for name, part in found.items() if part}
+        lines += [f"| {title}, ms of one thread | " + " | ".join(parts) + " |", "|---" * (1 + len(parts)) + "|"]
+        for label in parts["this"]:
+            cells = [part.get(label, [0.0] * 3) for part in parts.values()]
             shown = [f"{m:.1f}" + (f" ({low:.1f} to {high:.1f})" if label == "all" else "") for low, m, high in cells]
             lines.append(f"| {label} | " + " | ".join(shown) + " |")
         needed = result[title]["floor by operations and by bytes in ms"]
-        lines += [f"| floor by operations; by bytes | {needed[0]:.1f}; {needed[1]:.1f} | |", ""]
+        blank = " |" * (len(parts) - 1)
+        lines += [f"| floor by operations; by bytes | {needed[0]:.1f}; {needed[1]:.1f} |" + blank, ""]
     return "\n".join(lines)
 
 
