@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -69,12 +70,14 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+            sys.stdout.flush()  # here, where a full disk is told in a sentence, and not by Python at its end
         except KeyboardInterrupt:
             say("scorewise: interrupted.")
             raise typer.Exit(130) from None
         except (UsageError, OSError, ValueError) as error:
             if isinstance(error, OSError):
                 say(f"scorewise: {error.strerror or error}")
+                _give_up_unwritten()
                 raise typer.Exit(1) from error
             if not isinstance(error, UsageError | SuiteError | _table_error()):
                 raise
@@ -82,6 +85,15 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(2) from error
 
     return run
+
+
+def _give_up_unwritten() -> None:
+    """Drop what the standard output does not take, lest Python tries again at its end and exits with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _at_least_zero(value: int) -> int:
