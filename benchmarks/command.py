@@ -1,4 +1,4 @@
-"""The command line of benchmarks that measure tables one by one and are shown in docs/performance.md."""
+"""The command line of benchmarks shown in docs/performance.md, and of those of them that measure table by table."""
 
 import argparse
 import json
@@ -12,6 +12,14 @@ from machine import machine
 Tables = dict[str, list[dict[str, Any]]]
 
 
+def arguments(description: str, out: Path) -> argparse.ArgumentParser:
+    """Give a parser of what all of them take: the JSON file, and whether to print what the page shows of it."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--markdown", action="store_true", help="print what docs/performance.md shows; measure nothing")
+    return parser
+
+
 def run(
     description: str,
     default: list[str],
@@ -20,12 +28,8 @@ def run(
     markdown: Callable[[Tables], str],
 ) -> None:
     """Measure the tables named on the command line and write them as JSON, or print what the page shows of the file."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = arguments(description, out)
     parser.add_argument("tables", nargs="*", metavar="TABLE", default=default)
-    parser.add_argument("--out", type=Path, default=out)
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the table of docs/performance.md; measure nothing"
-    )
     options = parser.parse_args()
     if options.markdown:
         print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))

@@ -9,7 +9,6 @@ median over the turns. Three floors are stated: operations over the measured rat
 the measured bandwidth of the card's memory, and the number of kernels times what the smallest kernel takes in a graph.
 """
 
-import argparse
 import json
 import statistics
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from command import arguments
 from machine import machine
 from step import Worker
 from torch import Tensor
@@ -191,12 +191,8 @@ def markdown(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure; write the JSON file."""
-    parser = argparse.ArgumentParser(description="Training and sampling on a GPU, beside the CPU.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser = arguments("Training and sampling on a GPU, beside the CPU.", Path(__file__).with_suffix(".json"))
     parser.add_argument("--threads", type=int, default=2, help="threads on the CPU")
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the tables of docs/performance.md; measure nothing"
-    )
     options = parser.parse_args()
     if options.markdown:
         print(markdown(json.loads(options.out.read_text(encoding="utf-8"))))

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from command import arguments
 from machine import machine
 
 from scorewise.tabular.calibration import Calibration, calibration_rows
@@ -169,14 +170,10 @@ def markdown(axes: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure the axes named on the command line, or all."""
-    parser = argparse.ArgumentParser(description="Growth of time and memory.")
+    parser = arguments("Growth of time and memory.", Path(__file__).with_suffix(".json"))
     parser.add_argument("axes", nargs="*", metavar="AXIS", help=f"{', '.join(AXES)}; {STARTS_ALONE}")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes of each axis")
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the table of docs/performance.md; measure nothing"
-    )
     options = parser.parse_args()
     if options.markdown:
         print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["axes"]))

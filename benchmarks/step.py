@@ -26,6 +26,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import torch
+from command import arguments
 from machine import machine
 from torch import Tensor
 
@@ -244,13 +245,9 @@ def markdown(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure; write the JSON file."""
-    parser = argparse.ArgumentParser(description="A training step and a sampling step beside their floor.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser = arguments("A training step and a sampling step beside their floor.", Path(__file__).with_suffix(".json"))
     parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
-    parser.add_argument(
-        "--markdown", action="store_true", help="print the tables of docs/performance.md; measure nothing"
-    )
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:

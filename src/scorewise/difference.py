@@ -1,7 +1,5 @@
 """Differences between columns as features: how far apart numbers, or sums of them, are in the units of the table."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -69,14 +67,12 @@ class Differences(nn.Module):
         apart = value.index_select(1, i) - value.index_select(1, j)
         scale = squares.index_select(1, i) + squares.index_select(1, j) + self._floor(self.pairs)
         if self.sums.shape[1]:
-            terms = [(sign * value.index_select(1, k), squares.index_select(1, k)) for k, sign in self._terms()]
-            sums, scales = (torch.stack(part).sum(0) for part in zip(*terms, strict=True))
+            signed = zip(self.sums, self.signs, strict=True)
+            sums = torch.stack([sign * value.index_select(1, k) for k, sign in signed]).sum(0)
+            scales = torch.stack([squares.index_select(1, k) for k in self.sums]).sum(0)
             apart = torch.cat([apart, sums], 1)
             scale = torch.cat([scale, scales + self._floor(self.sums)], 1)
         return _asinh(apart / scale.sqrt()) / 2
-
-    def _terms(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(self.sums, self.signs, strict=True)
 
     def _floor(self, places: Tensor) -> Tensor:
         return self.resolution[places].amax(0).square()

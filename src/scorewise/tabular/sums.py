@@ -16,6 +16,9 @@ LEAST_INFORMATION, CHANCE = 0.05, 25.0
 """Nats a row that a sum must tell, and nats of all rows together that no sum of thousands tells by chance."""
 MOST_SUMS = 32
 
+_Terms = tuple[tuple[int, int], ...]
+"""Positions and signs of three columns."""
+
 
 class Sum(NamedTuple):
     """A column tied to a signed sum of two others, such as a balance to the one before less what was paid.
@@ -59,7 +62,8 @@ def find_sums(numbers: Mapping[str, np.ndarray], common: Mapping[str, np.ndarray
         told = _told(values)
     shared = [float(common[name].mean()) for name in names]
     found: dict[str, Sum] = {}
-    for terms, _ in sorted(told.items(), key=lambda item: -item[1])[:MOST_SUMS]:
+    for signed, _ in sorted(told.items(), key=lambda item: -item[1])[:MOST_SUMS]:
+        terms = dict(signed)
         for child in sorted(terms, key=lambda i: (round(20 * shared[i]), i)):
             first, second = (i for i in terms if i != child)
             if names[child] in found or child in _ancestors((first, second), names, found):
@@ -95,16 +99,10 @@ def ordered(names: Sequence[str], sums: Sequence[Sum]) -> list[str]:
     return list(order)
 
 
-class _Terms(dict[int, int]):
-    """Signs of three columns by their positions, in order; the first one is positive."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple(self.items()))
-
-
 def _terms(*signed: tuple[int, int]) -> _Terms:
+    """Put terms in the order of their positions, the first one positive."""
     first, *rest = sorted(signed)
-    return _Terms({position: sign * first[1] for position, sign in (first, *rest)})
+    return tuple((position, sign * first[1]) for position, sign in (first, *rest))
 
 
 def _told(values: np.ndarray) -> dict[_Terms, float]:
