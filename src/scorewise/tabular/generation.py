@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 CHUNK_ROWS = 1_024
 GPU_FEATURES = 2**23
-"""What the network reads in a chunk on a GPU: rows by features. More does not fit its caches, less leaves it idle."""
+"""What the network reads in a chunk on a GPU, rows by features: it bounds the memory, and the launches of kernels."""
 SAMPLER_STEPS = 24
 
 
@@ -48,7 +48,7 @@ def generate(
 
 
 def chunk_rows(network: TableDenoiser) -> int:
-    """Rows that are sampled together: `CHUNK_ROWS`, on a GPU as many as keep it busy, a multiple of that."""
+    """Rows that are sampled together: `CHUNK_ROWS`, on a GPU a multiple of that, by `GPU_FEATURES`."""
     if next(network.parameters()).device.type != "cuda":
         return CHUNK_ROWS
     return CHUNK_ROWS * max(1, GPU_FEATURES // (CHUNK_ROWS * network.inlet.in_features))
