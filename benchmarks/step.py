@@ -32,15 +32,14 @@ from torch import Tensor
 
 from scorewise import allocation, binned, difference, network, noise, orthogonal, train
 from scorewise.datasets import load
-from scorewise.sample import multistep
 from scorewise.tabular import synthesizer
 from scorewise.tabular.codec import Codec, Compact
-from scorewise.tabular.generation import prefers_bf16
+from scorewise.tabular.generation import SAMPLER_STEPS, generate, prefers_bf16
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
+from scorewise.tabular.training import HIGHEST, LOWEST
 
 ROWS, STEPS_A_TURN = 1_024, 5
-LOWEST, HIGHEST, LEVELS = 0.002, 80.0, 24  # written out, so that older versions of the package can be measured too
 NEWTON_SCHULZ = 4 * 3  # products for each hidden matrix: four iterations of three
 
 
@@ -126,10 +125,8 @@ class Worker:
 
     def sample(self) -> dict[str, float]:
         """CPU seconds of an evaluation in sampling, in all and by part."""
-        levels = allocation.log_levels(LOWEST, HIGHEST, LEVELS)
-        x = HIGHEST * torch.randn(ROWS, self.codec.layout.width, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            return self._measured(lambda: list(multistep(self.denoiser, x, levels)), LEVELS)
+        noise = torch.randn(ROWS, self.codec.layout.width, generator=torch.Generator().manual_seed(0))
+        return self._measured(lambda: list(generate(self.denoiser, self.codec, ROWS, lambda _: noise)), SAMPLER_STEPS)
 
     def losses(self) -> dict[str, float]:
         """Losses of the next ten steps."""
@@ -268,7 +265,7 @@ def main() -> None:
                 turns[name][what].append(workers[name].ask(what))
     for worker in workers.values():
         worker.end()
-    result: dict[str, Any] = {"rows of a batch": ROWS, "evaluations of a sample": LEVELS, "floor": floor}
+    result: dict[str, Any] = {"rows of a batch": ROWS, "evaluations of a sample": SAMPLER_STEPS, "floor": floor}
     for what, title in (("train", "training step"), ("sample", "sampling step")):
         needed = [floor[f"operations of a {title}"] / floor["operations a second"]]
         needed.append(floor[f"bytes of a {title}"] / floor["bytes a second"])

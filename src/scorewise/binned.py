@@ -87,7 +87,8 @@ class Binned:
         Returns:
             In nats, shape (B, n).
         """
-        bins = (y.detach()[..., None] >= self.edges[:, 1:-1]).sum(-1, keepdim=True)
+        above = y.detach()[..., None] >= self.edges[:, 1:-1]
+        bins = above.sum(-1, keepdim=True, dtype=torch.int32).long()
         log_p: Tensor = (
             self.log_ratio.gather(-1, bins) + self.mass.gather(-1, bins).log() - self.log_evidence[..., None]
         )

@@ -13,7 +13,10 @@ from scorewise.posterior import Posterior
 from scorewise.weighting import gaussian_weight
 
 ABSENT = -1e4
-"""Log-probability of a padding slot: `exp` of it is 0, and 0 times it is 0, which `-inf` would not give."""
+"""Log-probability of a padding slot: next to nothing, and 0 times it is 0, which `-inf` would not give."""
+LEAST_LOG_ODDS = -40.0
+"""Least log-odds to the likeliest slot that independence may give a slot: it is far less than float32 adds up, and CPUs
+take up to two hundred times as long for an `exp` that is nearly 0."""
 PAIRS = 96
 """Pairs of numbers whose difference the network is shown, the most correlated ones."""
 
@@ -108,8 +111,9 @@ class TableDenoiser(nn.Module):
     With the output at 0, where training starts, both are the closed-form posteriors.
 
     Shape:
-        Input: noisy rows (B, D), levels (B,). Output: `Posterior` on shape (D,), its covariance a `Blocks` of the
-        weight (numbers) and one `Simplex` per group, its margins the `Binned` beliefs about the numbers.
+        Input: noisy rows (B, D), levels (B,), or (1,) for one level of all rows. Output: `Posterior` on shape (D,), its
+        covariance a `Blocks` of the weight (numbers) and one `Simplex` per group, its margins the `Binned` beliefs
+        about the numbers.
 
     Args:
         layout: what the D coordinates are.
@@ -199,18 +203,27 @@ class TableDenoiser(nn.Module):
 
     def log_posteriors(self, logits: Tensor) -> list[Tensor]:
         """Normalise logits of all slots, shape (B, slots), to log-probabilities (B, M, K), one tensor per group."""
+        return [_log_softmax(piece) for piece in self._by_group(logits)]
+
+    def _by_group(self, slots: Tensor) -> list[Tensor]:
         sizes = [group.members * group.slots for group in self.layout.groups]
-        pieces = torch.split(logits, sizes, dim=1) if sizes else ()
+        pieces = torch.split(slots, sizes, dim=1) if sizes else ()
         return [
-            _log_softmax(piece.reshape(-1, group.members, group.slots))
+            piece.reshape(-1, group.members, group.slots)
             for piece, group in zip(pieces, self.layout.groups, strict=True)
         ]
+
+    def _independent(self, x_t: Tensor, s2: Tensor) -> Tensor:
+        """Log-odds of each slot to the likeliest one if categories were independent, `LEAST_LOG_ODDS` or more."""
+        logits = (x_t - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
+        odds = [piece - piece.amax(-1, keepdim=True) for piece in self._by_group(logits)]
+        return torch.cat([logits[:, :0], *(piece.clamp(min=LEAST_LOG_ODDS).flatten(1) for piece in odds)], 1)
 
     def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
         n = self.layout.numbers
         s2 = sigma_t[:, None].square()
         numbers = (x_t[:, :n] - self.mean) @ self.basis
-        base = (x_t[:, n:] - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
+        base = self._independent(x_t[:, n:], s2)
         alone = [p.exp().flatten(1) for p in self.log_posteriors(base)]
         angles = (sigma_t.log() / 4)[:, None] * self.frequencies
         centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
@@ -234,6 +247,6 @@ class TableDenoiser(nn.Module):
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    # `torch.log_softmax` goes row by row on a CPU, and these rows have a few entries
+    # torch's own goes row by row on a CPU, and these rows have a few entries
     lower = logits - logits.detach().amax(-1, keepdim=True)
     return lower - lower.exp().sum(-1, keepdim=True).log()
