@@ -6,8 +6,9 @@ The default network is trained for 250 steps on each table, and 2,048 rows are s
 with each ladder of levels, with and without the corrector, with each number of evaluations, and with 200 even in log
 sigma. In 200 random directions of the normal scores the mean and the second moment are compared with those of the 200
 evaluations: root mean square of the shifts over directions, in standard errors of a mean over 27,000 rows, and the
-standard error of a shift, which the sampled rows are too few to be without. The stochastic sampler raises the level by
-a tenth before each step; its own noise is in its error.
+standard error of a shift, which the sampled rows are too few to be without; its square is taken off the mean square.
+The stochastic sampler raises the level by a tenth before each step. It differs from the other by chance in each row, so
+it is compared with it on 65,536 rows, and the other's shift from the reference is added.
 """
 
 import time
@@ -26,12 +27,12 @@ from scorewise.network import TableDenoiser
 from scorewise.posterior import Denoiser
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Codec
-from scorewise.tabular.generation import CHUNK_ROWS
+from scorewise.tabular.generation import CHUNK_ROWS, joined
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.training import HIGHEST, LOWEST
 
-ROWS, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 250, 200, 200, 27_000, 0.1
+ROWS, MANY, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 65_536, 250, 200, 200, 27_000, 0.1
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
 COUNTS = (16, 20, 24)
 COMPARED = [
@@ -56,30 +57,38 @@ class Briefly(Synthesizer):
 
 
 def sampled(
-    denoiser: Denoiser, codec: Codec, levels: Tensor, churn: float = 0.0, correct: bool = True
+    denoiser: Denoiser, codec: Codec, levels: Tensor, rows: int = ROWS, churn: float = 0.0, correct: bool = True
 ) -> tuple[Tensor, Tensor, float]:
-    """Sample; give normal scores (ROWS, n), codes (ROWS, M) and CPU seconds."""
-    x = HIGHEST * torch.randn(ROWS, codec.layout.width, generator=torch.Generator().manual_seed(0))
-    noise, began, made = torch.Generator().manual_seed(1), time.process_time(), []
+    """Sample; give normal scores (rows, n), codes (rows, M) and CPU seconds."""
+    start, noise = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
+    began, made = time.process_time(), []
     with torch.inference_mode():
-        for chunk in x.split(CHUNK_ROWS):
-            for state in multistep(denoiser, chunk, levels, churn, noise, correct):
-                chunk = state.x
-            made.append(chunk)
-    seconds = time.process_time() - began
-    chosen = codec.choose(torch.cat(made).numpy())
-    return torch.from_numpy(chosen.scores).double(), torch.from_numpy(chosen.codes), seconds
+        for _ in range(rows // CHUNK_ROWS):
+            x = HIGHEST * torch.randn(CHUNK_ROWS, codec.layout.width, generator=start)
+            for state in multistep(denoiser, x, levels, churn, noise, correct):
+                x = state.x
+            made.append(codec.choose(x.numpy()))
+    chosen = joined(made)
+    return torch.from_numpy(chosen.scores).double(), torch.from_numpy(chosen.codes), time.process_time() - began
 
 
-def shifts(found: Tensor, reference: Tensor) -> dict[str, dict[str, float]]:
-    """Shifts of means and second moments along directions, in standard errors of a mean over LARGE rows."""
-    directions = torch.randn(found.shape[1], DIRECTIONS, generator=torch.Generator().manual_seed(2)).double()
-    one, other = (scores @ (directions / directions.norm(dim=0)) for scores in (found, reference))
+def shifts(*pairs: tuple[Tensor, Tensor]) -> dict[str, dict[str, float]]:
+    """Shifts of means and second moments along directions, in standard errors of a mean over LARGE rows.
+
+    Args:
+        pairs: normal scores, and those that they are compared with, row by row; shifts of several pairs add up.
+    """
+    directions = torch.randn(pairs[0][0].shape[1], DIRECTIONS, generator=torch.Generator().manual_seed(2)).double()
+    directions /= directions.norm(dim=0)
     out = {}
-    for name, a, b in (("mean", one, other), ("second moment", one.square(), other.square())):
-        shift = (a - b).mean(0) / b.std(0) * LARGE**0.5
-        own = (a - b).std(0) / b.std(0) * (LARGE / ROWS) ** 0.5
-        out[name] = {"shift": round(float(shift.square().mean().sqrt()), 2), "se": round(float(own.mean()), 2)}
+    for name, power in (("mean", 1), ("second moment", 2)):
+        shift, variance = torch.zeros(DIRECTIONS).double(), torch.zeros(DIRECTIONS).double()
+        for pair in pairs:
+            found, reference = ((scores @ directions) ** power for scores in pair)
+            apart = (found - reference) * LARGE**0.5 / reference.std(0)
+            shift, variance = shift + apart.mean(0), variance + apart.var(0) / len(apart)
+        square = float((shift.square() - variance).mean())
+        out[name] = {"shift": round(max(square, 0.0) ** 0.5, 2), "se": round(float(variance.sqrt().mean()), 2)}
     return out
 
 
@@ -89,14 +98,19 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
     reference, codes, _ = sampled(denoiser, codec, log_levels(LOWEST, HIGHEST, REFERENCE))
     for ladder, correct, evaluations, churn in COMPARED:
         levels = LADDERS[ladder](LOWEST, HIGHEST, evaluations)
-        scores, own, seconds = sampled(denoiser, codec, levels, churn, correct)
+        scores, own, seconds = sampled(denoiser, codec, levels, correct=correct)
+        pairs, differing = [(scores, reference)], own != codes
+        if churn:
+            same, codes_of_same, _ = sampled(denoiser, codec, levels, MANY, correct=correct)
+            scores, own, seconds = sampled(denoiser, codec, levels, MANY, churn, correct)
+            pairs, differing = [*pairs, (scores, same)], own != codes_of_same
         yield {
             "ladder": ladder,
             "corrected": correct,
             "evaluations": evaluations,
             "churn": churn,
-            **shifts(scores, reference),
-            "codes that differ": round(float((own != codes).double().mean()), 4),
+            **shifts(*pairs),
+            "codes that differ": round(float(differing.double().mean()), 4),
             "CPU seconds": round(seconds, 2),
         }
 

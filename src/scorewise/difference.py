@@ -79,10 +79,11 @@ class Differences(nn.Module):
 
 
 def _asinh(x: Tensor) -> Tensor:
-    # `torch.asinh` goes element by element on a CPU
-    size = torch.where(x < 0, -x, x)
-    found = (size + torch.hypot(size, torch.ones_like(size))).log()
-    return torch.where(x < 0, -found, found)
+    # `torch.asinh` goes element by element on a CPU, and so does `torch.where`; of `abs` the derivative at 0 would be 0
+    one = x.new_ones(())
+    sign = torch.copysign(one, x.detach())
+    size = x * sign
+    return sign * (size + torch.hypot(size, one)).log()
 
 
 def strongest_pairs(covariance: Tensor, most: int) -> Tensor:
