@@ -70,7 +70,7 @@ class Weighted(Synthesizer):
 
 def measured(fitted: Synthesizer, table: Any) -> Weight:
     """Weigh by the mean square residual of a network, per principal direction, at 40 levels with a line between."""
-    network, codec = fitted.network_, fitted.codec_
+    network, codec = getattr(fitted.network_, "coarse", fitted.network_), fitted.codec_
     n, generator = codec.layout.numbers, torch.Generator().manual_seed(0)
     levels = log_levels(LOWEST, HIGHEST, 40)[:-1].flip(0).float()
     rows = codec.compact(table)

@@ -184,6 +184,11 @@ class TableDenoiser(nn.Module):
             nn.init.zeros_(block.down.weight)  # type: ignore[arg-type, union-attr]
         nn.init.zeros_(self.outlet.weight)
 
+    @property
+    def features(self) -> int:
+        """Number of features of a row that the network reads."""
+        return self.inlet.in_features
+
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The weights between hidden layers."""
         return [p for p in self.blocks.parameters() if p.ndim == 2]

@@ -9,6 +9,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
+from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.codec import Chosen, Codec
@@ -164,7 +165,7 @@ class Calibration:
 
 
 def calibrate(
-    network: TableDenoiser, codec: Codec, cells: Mapping[str, np.ndarray], rows: int, seed: int
+    network: TableDenoiser | Experts, codec: Codec, cells: Mapping[str, np.ndarray], rows: int, seed: int
 ) -> Generator[int, None, Calibration]:
     """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
 

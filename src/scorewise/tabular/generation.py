@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scorewise.allocation import table_levels
+from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Chosen, Codec
@@ -23,7 +24,7 @@ SAMPLER_STEPS = 24
 
 
 def generate(
-    network: TableDenoiser, codec: Codec, n: int, noise: Callable[[int], Tensor]
+    network: TableDenoiser | Experts, codec: Codec, n: int, noise: Callable[[int], Tensor]
 ) -> Iterator[tuple[int, Chosen]]:
     """Sample rows chunk by chunk.
 
@@ -47,11 +48,11 @@ def generate(
         yield min(n, first + size), codec.choose(x[: n - first].float().cpu().numpy())
 
 
-def chunk_rows(network: TableDenoiser) -> int:
+def chunk_rows(network: TableDenoiser | Experts) -> int:
     """Rows that are sampled together: `CHUNK_ROWS`, on a GPU a multiple of that, by `GPU_FEATURES`."""
     if next(network.parameters()).device.type != "cuda":
         return CHUNK_ROWS
-    return CHUNK_ROWS * max(1, GPU_FEATURES // (CHUNK_ROWS * network.inlet.in_features))
+    return CHUNK_ROWS * max(1, GPU_FEATURES // (CHUNK_ROWS * network.features))
 
 
 def joined(chunks: Sequence[Chosen]) -> Chosen:

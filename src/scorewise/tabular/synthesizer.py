@@ -12,6 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from scorewise.allocation import LevelDensity
+from scorewise.experts import Experts
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.quasirandom import NormalSequence
 from scorewise.tabular import store
@@ -19,6 +20,7 @@ from scorewise.tabular.calibration import Calibration, calibrate, calibration_ro
 from scorewise.tabular.codec import Chosen, Codec, Compact
 from scorewise.tabular.generation import generate, joined, prefers_bf16, returned
 from scorewise.tabular.schema import Schema
+from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
 from scorewise.tabular.training import HIGHEST, LOWEST, Training, training_steps
@@ -93,9 +95,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     Attributes:
         schema_: the schema.
         codec_: the codec.
-        network_: the trained denoiser.
+        network_: the trained denoiser, or two of them, one for small noise.
         calibration_: the map that makes the margins of its normal scores standard normal.
-        trace_: training curves, lists; see `Training.trace`.
+        trace_: training curves, lists; see `Training.trace` and `Stages.trace`.
         stopped_: why the training ended where it did, in sentences.
 
     Examples:
@@ -109,7 +111,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
     schema_: Schema
     codec_: Codec
-    network_: TableDenoiser
+    network_: TableDenoiser | Experts
     calibration_: Calibration
     trace_: dict[str, list[float]]
     stopped_: str
@@ -179,27 +181,26 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         schema = self.schema
         if not isinstance(schema, Schema):
             schema = Schema.infer(table, self.target, overrides=schema)
-        network, training, rows = self._prepare(table, schema, device)
-        codec = training.codec
+        _, training, rows = self._prepare(table, schema, device)
+        stages, codec = Stages(training), training.codec
         fingerprint = self._fingerprint(rows, training.steps)
-        self._resume(training, fingerprint)
-        first, since, saved = training.state.step, time.monotonic(), time.monotonic()
+        self._resume(stages, fingerprint)
+        first, since, saved = stages.step, time.monotonic(), time.monotonic()
         rate, step = 0.0, Step(first, 0.0, 0.0, 0.0)
         finished = False
         try:
-            for step in training.run():
+            for step in stages.run():
                 now = time.monotonic()
                 if self.checkpoint is not None and now - saved > CHECKPOINT_SECONDS:
-                    self._save_checkpoint(training, fingerprint)
+                    self._save_checkpoint(stages, fingerprint)
                     saved = now
                 rate = (step.step - first) / max(now - since, 1e-9)
-                expected = min(training.steps, int(step.step / max(training.share(step.step), 1e-9)))
-                yield Progress(step.step, max(expected, step.step), "steps", rate, step.loss, "")
+                yield Progress(step.step, stages.expected, "steps", rate, step.loss, "")
             finished = True
         finally:
-            if not finished and self.checkpoint is not None and training.state.step > 0:
-                self._save_checkpoint(training, fingerprint)
-        network.eval()
+            if not finished and self.checkpoint is not None and stages.step > 0:
+                self._save_checkpoint(stages, fingerprint)
+        network = stages.network.eval()
         sampled = calibration_rows(table.num_rows, training.state.step)
         calibrating = calibrate(network, codec, schema.cells(table).numbers, sampled, self.seed)
         while True:
@@ -210,7 +211,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 break
             yield Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows")
         self.schema_, self.codec_ = schema, codec
-        self.trace_, self.stopped_ = training.trace, training.reason()
+        self.trace_, self.stopped_ = stages.trace, stages.reason()
         self.network_ = network
         self.kind_ = kind_of(frame)
         if self.checkpoint is not None:
@@ -283,13 +284,18 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
         check_is_fitted(self)
         layout = self.codec_.layout
+        one = self.network_.coarse if isinstance(self.network_, Experts) else self.network_
         facts = {
             "kind": "synthesizer",
             "versions": {name: version(name) for name in ("scorewise", "torch", "numpy", "pyarrow")},
             "settings": self._settings(),
             "frame": self.kind_,
             "layout": {"numbers": layout.numbers, "groups": [list(group) for group in layout.groups]},
-            "network": {"width": self.network_.inlet.out_features, "depth": len(self.network_.blocks)},
+            "network": {
+                "width": one.inlet.out_features,
+                "depth": len(one.blocks),
+                "border": self.network_.border if isinstance(self.network_, Experts) else None,
+            },
             "codec": self.codec_.to_json(),
             "ratios": self.calibration_.to_json(),
             "trace": self.trace_,
@@ -332,8 +338,10 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             n = layout.numbers
             known = codec.edges(), codec.values(), *codec.signed_sums()
             blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known)
-            network = TableDenoiser(layout, blank, facts["network"]["width"], facts["network"]["depth"])
-            network.load_state_dict(weights)
+            size = facts["network"]["width"], facts["network"]["depth"]
+            border, network = facts["network"]["border"], TableDenoiser(layout, blank, *size)
+            whole = network if border is None else Experts(network, TableDenoiser(layout, blank, *size), border)
+            whole.load_state_dict(weights)
             maps = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
             calibration = Calibration.from_parts(facts["ratios"], maps, codec)
             synthesizer = cls(**facts["settings"], device=device)
@@ -344,7 +352,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 f"{path} must be a whole model, however: {type(error).__name__}: {error}. Fit the model again."
             ) from error
         synthesizer.codec_, synthesizer.schema_, synthesizer.calibration_ = codec, codec.schema, calibration
-        synthesizer.network_ = network.to(choose_device(device)).eval()
+        synthesizer.network_ = whole.to(choose_device(device)).eval()
         return synthesizer
 
     def _denoiser(self, layout: Layout, moments: Moments) -> TableDenoiser:
@@ -383,7 +391,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             digest.update(part.numpy().tobytes())
         return digest.hexdigest()
 
-    def _resume(self, training: Training, fingerprint: str) -> None:
+    def _resume(self, stages: Stages, fingerprint: str) -> None:
         if self.checkpoint is None or not Path(self.checkpoint).exists():
             return
         facts, tensors = store.read(self.checkpoint)
@@ -392,13 +400,12 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 f"The checkpoint {self.checkpoint} must be of this table and parameters, however: it is of others. "
                 "Remove it, or name another."
             )
-        training.restore(tensors, facts["trace"], float(facts["seconds"]))
+        stages.restore(tensors, facts["stages"])
 
-    def _save_checkpoint(self, training: Training, fingerprint: str) -> None:
+    def _save_checkpoint(self, stages: Stages, fingerprint: str) -> None:
         facts = {
             "kind": "checkpoint",
             "fingerprint": fingerprint,
-            "trace": training.trace,
-            "seconds": training.seconds,
+            **stages.facts(),
         }
-        store.write(str(self.checkpoint), facts, training.tensors())
+        store.write(str(self.checkpoint), facts, stages.tensors())

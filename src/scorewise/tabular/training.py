@@ -1,15 +1,18 @@
 """Training on a table: batches of its rows, rows held out, the curves to show, and when it is over."""
 
+import copy
 import functools
 import time
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scorewise.allocation import LevelDensity, as_it_is
+from scorewise.allocation import LevelDensity, as_it_is, log_uniform
 from scorewise.holdout import Holdout
+from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.train import State, Step, loss, train, warm_up
 
@@ -19,7 +22,7 @@ TRACE_POINTS = 200
 CHECKS = 20
 FIRST_CHECK = 20
 HELD_SHARE, MOST_HELD, ENOUGH_HELD, FEWEST_HELD = 0.05, 1_000, 50, 10
-HELD_STREAM = 2**31
+HELD_STREAM, NEXT_SEED = 2**31, 2**32
 ERRORS, TOLERANCE = 2.0, 0.005
 FEWEST_WARM = 10
 ENDING_SHARE, FEWEST_ENDING = 0.25, 20
@@ -104,24 +107,66 @@ class Training:
     ) -> None:
         self.state, self.codec = state, codec
         self.steps, self.columns, self.seed, self.minutes, self.bf16 = steps, columns, seed, minutes, bf16
-        self.trace: dict[str, list[float]] = {name: [] for name in (*CURVES, *CHECKED)}
-        self.seconds = 0.0
-        self._kept: list[Tensor] = []
-        self._ending: tuple[int, float] | None = None  # the step and share at which the loss was seen to have risen
+        self.batches = 0  # which of several streams of batches and noise is drawn from
+        self._begin()
         shuffled = torch.from_numpy(np.random.default_rng([seed, HELD_STREAM]).permutation(len(rows.low)))
         held = held_rows(len(shuffled)) if hold else 0
         self.rows = _take(rows, shuffled[held:].sort().values)
         self.size = min(BATCH_ROWS, len(self.rows.low))
-        self.holdout = self._hold_out(_take(rows, shuffled[:held])) if held else None
+        self.holdout: Holdout | None = None
+        if held:
+            copies = max(1, self.size // held)
+            generator = torch.Generator().manual_seed(seed)
+            x = codec.expand(_take(rows, shuffled[:held].repeat(copies)), generator)
+            self.holdout = self._hold_out(x, copies, generator)
 
-    def _hold_out(self, rows: Compact) -> Holdout:
-        generator = torch.Generator().manual_seed(self.seed)
-        copies = max(1, self.size // len(rows.low))
-        x = self.codec.expand(_take(rows, torch.arange(len(rows.low)).repeat(copies)), generator)
-        levels = LevelDensity(LOWEST, HIGHEST, rule=as_it_is).draw(len(x), generator)[0]
+    def _begin(self) -> None:
+        self.trace: dict[str, list[float]] = {name: [] for name in (*CURVES, *CHECKED)}
+        self.seconds = 0.0
+        self._kept: list[Tensor] = []
+        self._ending: tuple[int, float] | None = None  # the step and share at which the loss was seen to have risen
+
+    def _hold_out(self, x: Tensor, copies: int, generator: torch.Generator) -> Holdout:
+        density = self.state.density
+        drawn = LevelDensity(density.low, density.high, base=lambda _: density.base.double(), rule=as_it_is)
+        levels = drawn.draw(len(x), generator)[0]
         levels = levels[torch.randperm(len(x), generator=generator)].to(x.device)
-        on_device = torch.Generator(x.device).manual_seed(self.seed)
+        on_device = torch.Generator(x.device).manual_seed(generator.initial_seed())
         return Holdout(x, levels, copies, self._losses, ERRORS, TOLERANCE, on_device)
+
+    def refined(self, border: float, steps: int, rate: float, minutes: float | None) -> "Training":
+        """Begin another training: of a copy of the network, at the levels below a border, even in `log sigma`.
+
+        The rows are the same, and so are those held out, but noise and batches are others. The network as it is counts
+        as the first check: what does not get better stays.
+
+        Args:
+            border: the largest level.
+            steps: longest training.
+            rate: learning rates, as a share of those of this training.
+            minutes: longest time; None for no limit.
+
+        Returns:
+            The training.
+
+        Raises:
+            ValueError: if no rows are held out, so that nothing would tell whether it helps.
+        """
+        if self.holdout is None:
+            raise ValueError("a network is refined where rows are held out, however: there are none. Give more rows.")
+        fine = copy.copy(self)
+        network = copy.deepcopy(self.state.network)
+        hidden = cast(TableDenoiser, network).hidden_matrices()
+        learning, orthogonal = (rate * peak for peak in self.state.peaks)
+        density = LevelDensity(LOWEST, border, base=log_uniform)
+        fine.state = State(network, density, hidden, learning, orthogonal, bf16=self.bf16)
+        fine.steps, fine.minutes, fine.batches = steps, minutes, self.batches + 1
+        fine._begin()
+        x = torch.cat([piece[0] for piece in self.holdout.pieces])
+        generator = torch.Generator().manual_seed(self.seed + fine.batches * NEXT_SEED)
+        fine.holdout = fine._hold_out(x, self.holdout.copies, generator)
+        fine._check()
+        return fine
 
     def _losses(self, network: nn.Module, x: Tensor, x_t: Tensor, sigma_t: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
@@ -158,12 +203,13 @@ class Training:
             DivergedError: if the loss is not finite.
         """
         state, per_pass = self.state, len(self.rows.low) // self.size
+        seed = self.seed + self.batches * NEXT_SEED
         began, first, interval = time.monotonic() - self.seconds, self.state.step, max(1, self.steps // TRACE_POINTS)
 
         @functools.lru_cache(maxsize=1)
         def order(turn: int) -> Tensor:
             """Rows in the order of one pass over the table."""
-            return torch.from_numpy(np.random.default_rng([self.seed, turn]).permutation(len(self.rows.low)))
+            return torch.from_numpy(np.random.default_rng([seed, turn]).permutation(len(self.rows.low)))
 
         def batch(step: int, generator: torch.Generator) -> Tensor:
             turn, place = divmod(step, per_pass)
@@ -172,7 +218,7 @@ class Training:
 
         mean = np.zeros(3)
         on_gpu = self.rows.low.device.type == "cuda"
-        for step in train(state, batch, self.size, self.share, self.seed, self.bf16, self._warm, capture=on_gpu):
+        for step in train(state, batch, self.size, self.share, seed, self.bf16, self._warm, capture=on_gpu):
             mean += (np.array(step[1:]) / self.columns - mean) / min(step.step - first, 50)
             before, self.seconds = self.share(step.step - 1), time.monotonic() - began
             if step.step % interval == 0:

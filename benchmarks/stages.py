@@ -1,0 +1,87 @@
+"""Measure what the second stage of a fit is worth, a copy of the network for small noise; write it as JSON.
+
+    SCOREWISE_DATA_HOME=... python benchmarks/stages.py [--out FILE] [--markdown] [TABLE ...]
+
+Each table is fitted by default to its own end, with each seed. As many rows as the training part has are sampled and
+scored, from both networks and from the first one alone; each is calibrated by samples of its own. Where the rows held
+out do not gain by the copy it is dropped, and there is nothing to compare.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from calibration import scores
+from command import Tables, run
+from shown import SCORES
+from splits import split
+
+from scorewise.datasets import DATASETS
+from scorewise.experts import Experts
+from scorewise.tabular import privacy
+from scorewise.tabular.calibration import calibrate, calibration_rows
+from scorewise.tabular.generation import returned
+from scorewise.tabular.synthesizer import Synthesizer
+from scorewise.tabular.table import to_arrow
+
+SEEDS = (0, 1)
+BOTH, FIRST = "both stages", "the first alone"
+KEYS = ("shapes", "trends", "detection", "detection_differences", "closer_to_train")
+
+
+def measure(name: str) -> Iterator[dict[str, Any]]:
+    """Score both ways, each seed."""
+    train, test = split(name)
+    for seed in SEEDS:
+        began = time.process_time()
+        synthesizer = Synthesizer(seed=seed, target=DATASETS[name].target, device="cpu").fit(train)
+        facts = {"seed": seed, "CPU seconds of the fit": round(time.process_time() - began, 1)}
+        real, held = (synthesizer.schema_.cells(part) for part in (train, test))
+
+        def scored() -> dict[str, float]:
+            synthetic = synthesizer.schema_.cells(to_arrow(synthesizer.sample(train.num_rows, seed=seed)))
+            return {**scores(real, synthetic), "closer_to_train": privacy.closer_to_train(real, held, synthetic).value}
+
+        experts, held_losses = synthesizer.network_, synthesizer.trace_["fine new rows"]
+        checks = {"steps": int(synthesizer.trace_["step"][-1]), "held-out losses of the copy": held_losses}
+        if not isinstance(experts, Experts):
+            yield {"way": FIRST, **facts, **checks, **scored()}
+            continue
+        yield {"way": BOTH, **facts, **checks, **scored()}
+        synthesizer.network_ = experts.coarse
+        rows = calibration_rows(train.num_rows, checks["steps"])
+        synthesizer.calibration_ = returned(
+            calibrate(experts.coarse, synthesizer.codec_, real.numbers, rows, synthesizer.seed)
+        )
+        yield {"way": FIRST, "seed": seed, **scored()}
+
+
+def markdown(tables: Tables) -> str:
+    """Lay the scores out as a table, means of the seeds."""
+    lines = ["| | " + " | ".join(SCORES[key][0] for key in KEYS) + " |", "|---|" + "--:|" * len(KEYS)]
+    for name, found in tables.items():
+        for way in (FIRST, BOTH):
+            chosen = [one for one in found if one["way"] == way]
+            if not chosen:
+                continue
+            cells = []
+            for key in KEYS:
+                _, scale, digits = SCORES[key]
+                values = [scale * one[key] for one in chosen]
+                cells.append(
+                    f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+                )
+            lines.append(f"| `{name}`, {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the tables named on the command line."""
+    out = Path(__file__).with_suffix(".json")
+    run("What the second stage of a fit is worth.", ["credit_default"], out, measure, markdown)
+
+
+if __name__ == "__main__":
+    main()

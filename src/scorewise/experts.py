@@ -1,0 +1,69 @@
+"""Two denoisers of the same rows that share the noise levels: what is to be told apart differs with the level."""
+
+from torch import Tensor, nn
+
+from scorewise.difference import Differences
+from scorewise.network import TableDenoiser
+from scorewise.posterior import Posterior
+
+
+class Experts(nn.Module):
+    """A denoiser for the levels from a border on, and another one below.
+
+    At high levels a network finds out which columns go together, at small ones what two nearly equal numbers differ
+    by. A network of all levels gives the second little of its capacity, and in the loss small levels have little
+    weight, so a copy that is trained on them alone does better, and sampling takes no longer.
+
+    Shape:
+        Input: noisy rows (B, D), levels (B,) or (1,), all on one side of the border. Output: `Posterior` on shape (D,).
+
+    Args:
+        coarse: denoiser of the levels from the border on.
+        fine: denoiser of the levels below, of the same layout.
+        border: standard deviation of the noise.
+
+    Raises:
+        ValueError: if the layouts differ.
+
+    Reference: Balaji et al., "eDiff-I: text-to-image diffusion models with an ensemble of expert denoisers", 2022,
+    section 4.2 (a network split by the noise level and trained on).
+    """
+
+    def __init__(self, coarse: TableDenoiser, fine: TableDenoiser, border: float) -> None:
+        super().__init__()
+        if coarse.layout != fine.layout:
+            raise ValueError(
+                f"both denoisers must have one layout, however: {coarse.layout} and {fine.layout}. Copy one of them."
+            )
+        self.coarse, self.fine, self.border = coarse, fine, border
+
+    @property
+    def log_prior(self) -> Tensor:
+        """Log-frequency of each slot of the categories, shape (slots,)."""
+        return self.coarse.log_prior
+
+    @property
+    def differences(self) -> Differences:
+        """What the networks are shown of pairs and sums of columns."""
+        return self.coarse.differences
+
+    @property
+    def features(self) -> int:
+        """Number of features of a row that a network reads."""
+        return self.coarse.features
+
+    def shift_logits(self, shift: Tensor) -> None:
+        """Make levels of categories more or less frequent in what is sampled; see `TableDenoiser.shift_logits`."""
+        self.coarse.shift_logits(shift)
+        self.fine.shift_logits(shift)
+
+    def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
+        below = sigma_t < self.border
+        chosen = self.fine if bool(below.all()) else self.coarse
+        if chosen is self.coarse and bool(below.any()):
+            raise ValueError(
+                f"levels must lie on one side of {self.border:g}, however: from {float(sigma_t.min()):g} to "
+                f"{float(sigma_t.max()):g}. Split the rows by their level, or take `coarse`."
+            )
+        posterior: Posterior = chosen(x_t, sigma_t)
+        return posterior
