@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from calibration import scores
 from command import Tables, run
 from shown import SCORES
@@ -31,31 +32,34 @@ BOTH, FIRST = "both stages", "the first alone"
 KEYS = ("shapes", "trends", "detection", "detection_differences", "closer_to_train")
 
 
+def scored(synthesizer: Synthesizer, train: pa.Table, test: pa.Table, seed: int) -> dict[str, float]:
+    """Sample as many rows as were trained on, and score them."""
+    synthetic = to_arrow(synthesizer.sample(train.num_rows, seed=seed))
+    real, held, made = (synthesizer.schema_.cells(table) for table in (train, test, synthetic))
+    return {**scores(real, made), "closer_to_train": privacy.closer_to_train(real, held, made).value}
+
+
 def measure(name: str) -> Iterator[dict[str, Any]]:
     """Score both ways, each seed."""
     train, test = split(name)
     for seed in SEEDS:
         began = time.process_time()
-        synthesizer = Synthesizer(seed=seed, target=DATASETS[name].target, device="cpu").fit(train)
-        facts = {"seed": seed, "CPU seconds of the fit": round(time.process_time() - began, 1)}
-        real, held = (synthesizer.schema_.cells(part) for part in (train, test))
-
-        def scored() -> dict[str, float]:
-            synthetic = synthesizer.schema_.cells(to_arrow(synthesizer.sample(train.num_rows, seed=seed)))
-            return {**scores(real, synthetic), "closer_to_train": privacy.closer_to_train(real, held, synthetic).value}
-
-        experts, held_losses = synthesizer.network_, synthesizer.trace_["fine new rows"]
-        checks = {"steps": int(synthesizer.trace_["step"][-1]), "held-out losses of the copy": held_losses}
+        fitted = Synthesizer(seed=seed, target=DATASETS[name].target, device="cpu").fit(train)
+        facts = {
+            "seed": seed,
+            "CPU seconds of the fit": round(time.process_time() - began, 1),
+            "held-out losses of the copy": fitted.trace_["fine new rows"],
+        }
+        experts = fitted.network_
         if not isinstance(experts, Experts):
-            yield {"way": FIRST, **facts, **checks, **scored()}
+            yield {"way": FIRST, **facts, **scored(fitted, train, test, seed)}
             continue
-        yield {"way": BOTH, **facts, **checks, **scored()}
-        synthesizer.network_ = experts.coarse
-        rows = calibration_rows(train.num_rows, checks["steps"])
-        synthesizer.calibration_ = returned(
-            calibrate(experts.coarse, synthesizer.codec_, real.numbers, rows, synthesizer.seed)
-        )
-        yield {"way": FIRST, "seed": seed, **scored()}
+        yield {"way": BOTH, **facts, **scored(fitted, train, test, seed)}
+        fitted.network_ = experts.coarse
+        rows = calibration_rows(train.num_rows, int(fitted.trace_["step"][-1]))
+        numbers = fitted.schema_.cells(train).numbers
+        fitted.calibration_ = returned(calibrate(experts.coarse, fitted.codec_, numbers, rows, seed))
+        yield {"way": FIRST, "seed": seed, **scored(fitted, train, test, seed)}
 
 
 def markdown(tables: Tables) -> str:

@@ -27,6 +27,11 @@ def test_the_worth_of_the_calibration_is_that_of_the_file(load: Any) -> None:
     assert load("calibration").markdown(found["tables"]).strip() in PAGE.read_text(encoding="utf-8")
 
 
+def test_the_worth_of_the_second_stage_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "stages.json").read_text(encoding="utf-8"))
+    assert load("stages").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
+
+
 def test_growth_is_that_of_the_file(load: Any) -> None:
     found = json.loads((ROOT / "benchmarks" / "growth.json").read_text(encoding="utf-8"))
     assert load("growth").markdown(found["axes"]) in PAGE.read_text(encoding="utf-8")
