@@ -8,7 +8,6 @@ levels of categories mended besides, and with the ratios of columns. Each way is
 """
 
 import copy
-import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from command import Tables, run
 from sampler import Briefly
-from shown import SCORES
+from shown import SCORES, mean_and_range
 from splits import split
 from torch import Tensor
 
@@ -107,13 +106,8 @@ def markdown(tables: Tables) -> str:
     for name, found in tables.items():
         lines += [f"| `{name}` | " + " | ".join(SCORES[key][0] for key in KEYS) + " |", "|---|" + "--:|" * len(KEYS)]
         for way in dict.fromkeys(one["way"] for one in found):
-            cells = []
-            for key in KEYS:
-                _, scale, digits = SCORES[key]
-                values = [scale * one[key] for one in found if one["way"] == way]
-                cells.append(
-                    f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-                )
+            chosen = [one for one in found if one["way"] == way]
+            cells = [mean_and_range(key, [one[key] for one in chosen]) for key in KEYS]
             lines.append(f"| {way} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)

@@ -1,5 +1,8 @@
 """How the scores are shown in tables: title, factor, digits."""
 
+import statistics
+from collections.abc import Sequence
+
 SCORES = {
     "shapes": ("shapes %", 100, 2),
     "trends": ("trends %", 100, 2),
@@ -13,3 +16,10 @@ SCORES = {
     "exact_copies": ("exact copies %", 100, 2),
     "missing_patterns": ("missing patterns %", 100, 2),
 }
+
+
+def mean_and_range(key: str, values: Sequence[float]) -> str:
+    """Show what a score was in several samples: the mean, in brackets the least and the largest."""
+    _, scale, digits = SCORES[key]
+    mean, low, high = (f"{scale * value:.{digits}f}" for value in (statistics.mean(values), min(values), max(values)))
+    return f"{mean} ({low} to {high})"

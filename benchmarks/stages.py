@@ -7,7 +7,6 @@ scored, from both networks and from the first one alone; each is calibrated by s
 out do not gain by the copy it is dropped, and there is nothing to compare.
 """
 
-import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from calibration import scores
 from command import Tables, run
-from shown import SCORES
+from shown import SCORES, mean_and_range
 from splits import split
 
 from scorewise.datasets import DATASETS
@@ -68,16 +67,9 @@ def markdown(tables: Tables) -> str:
     for name, found in tables.items():
         for way in (FIRST, BOTH):
             chosen = [one for one in found if one["way"] == way]
-            if not chosen:
-                continue
-            cells = []
-            for key in KEYS:
-                _, scale, digits = SCORES[key]
-                values = [scale * one[key] for one in chosen]
-                cells.append(
-                    f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-                )
-            lines.append(f"| `{name}`, {way} | " + " | ".join(cells) + " |")
+            if chosen:
+                cells = [mean_and_range(key, [one[key] for one in chosen]) for key in KEYS]
+                lines.append(f"| `{name}`, {way} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
