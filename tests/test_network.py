@@ -71,6 +71,14 @@ def test_slots_that_no_level_uses_have_next_to_no_mass() -> None:
     assert float(posterior.mean[0, -1].detach()) < 1e-17
 
 
+def test_no_slot_is_so_unlikely_that_exp_is_slow() -> None:
+    posterior = _network()(torch.randn(50, LAYOUT.width, generator=torch.Generator().manual_seed(0)), torch.ones(50))
+    assert isinstance(posterior.cov, Blocks)
+    for part in posterior.cov.parts[1:]:
+        assert isinstance(part, Simplex)
+        assert float(part.log_p.detach().min()) > -45  # of padding, too
+
+
 def test_probabilities_sum_to_one_at_all_levels() -> None:
     sigma_t = torch.tensor([0.002, 0.1, 80.0])
     x_t = torch.randn(3, LAYOUT.width, generator=torch.Generator().manual_seed(0)) * sigma_t[:, None]

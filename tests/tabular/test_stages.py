@@ -70,6 +70,15 @@ def test_both_stages_hold_out_the_same_rows(whole: Stages) -> None:
     assert whole.fine.rows is whole.coarse.rows
 
 
+def test_the_second_stage_has_batches_and_noise_of_its_own(whole: Stages) -> None:
+    own, same = (whole.coarse.refined(BORDER, 10, 1.0, None) for _ in range(2))
+    same.batches = whole.coarse.batches
+    for stage in (own, same):
+        assert len(list(itertools.islice(stage.run(), 3))) == 3
+    pairs = zip(own.state.parameters, same.state.parameters, strict=True)
+    assert not all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_without_rows_held_out_there_is_one_stage() -> None:
     stages = Stages(_training(hold=False))
     assert len(list(stages.run())) == STEPS == stages.expected
