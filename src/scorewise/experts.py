@@ -59,11 +59,10 @@ class Experts(nn.Module):
 
     def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
         below = sigma_t < self.border
-        chosen = self.fine if bool(below.all()) else self.coarse
-        if chosen is self.coarse and bool(below.any()):
+        if bool(below.any()) and not bool(below.all()):
             raise ValueError(
                 f"levels must lie on one side of {self.border:g}, however: from {float(sigma_t.min()):g} to "
                 f"{float(sigma_t.max()):g}. Split the rows by their level, or take `coarse`."
             )
-        posterior: Posterior = chosen(x_t, sigma_t)
+        posterior: Posterior = (self.fine if bool(below.all()) else self.coarse)(x_t, sigma_t)
         return posterior

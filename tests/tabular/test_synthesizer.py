@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from scorewise.experts import Experts
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.generation import CHUNK_ROWS
 from scorewise.tabular.store import ModelError
@@ -81,6 +82,22 @@ def test_a_saved_model_gives_the_same_rows(fitted: Synthesizer, tmp_path: Path) 
     assert loaded.sample(40, seed=2).equals(fitted.sample(40, seed=2))
     assert (loaded.trace_, loaded.stopped_) == (fitted.trace_, fitted.stopped_)
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", ".safetensors"]
+
+
+def test_a_saved_model_of_two_stages_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 60)
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=400)
+    table = pd.DataFrame({"a": a, "b": a + np.where(rng.random(400) < 0.5, 0.01, 0.03), "k": rng.choice([*"xy"], 400)})
+    both = Synthesizer(seed=0).fit(table)
+    assert isinstance(both.network_, Experts)
+    both.save(tmp_path / "model")
+    loaded = Synthesizer.load(tmp_path / "model")
+    assert isinstance(loaded.network_, Experts)
+    assert loaded.sample(40, seed=2).equals(both.sample(40, seed=2))
+    assert (loaded.trace_, loaded.stopped_) == (both.trace_, both.stopped_)
+    loaded.network_.fine = loaded.network_.coarse
+    assert not loaded.sample(40, seed=2).equals(both.sample(40, seed=2))  # the second one matters
 
 
 def test_samples_are_calibrated(fitted: Synthesizer) -> None:
