@@ -13,10 +13,10 @@ from scorewise.posterior import Posterior
 from scorewise.weighting import gaussian_weight
 
 ABSENT = -1e4
-"""Log-probability of a padding slot: next to nothing, and 0 times it is 0, which `-inf` would not give."""
+"""Log-frequency of a padding slot: 0 times it is 0, which `-inf` would not give."""
 LEAST_LOG_ODDS = -40.0
 """Least log-odds to the likeliest slot that independence may give a slot: it is far less than float32 adds up, and CPUs
-take up to two hundred times as long for an `exp` that is nearly 0."""
+take many times as long for an `exp` that is nearly 0."""
 PAIRS = 96
 """Pairs of numbers whose difference the network is shown, the most correlated ones."""
 
@@ -218,6 +218,11 @@ class TableDenoiser(nn.Module):
             for piece, group in zip(pieces, self.layout.groups, strict=True)
         ]
 
+    def _shares(self, log_p: Sequence[Tensor]) -> list[Tensor]:
+        """Probabilities of the slots of each group, (B, M K); those of padding are 0."""
+        used = self._by_group(self.log_prior[None] > ABSENT)
+        return [(p.exp() * live).flatten(1) for p, live in zip(log_p, used, strict=True)]
+
     def _independent(self, x_t: Tensor, s2: Tensor) -> Tensor:
         """Log-odds of each slot to the likeliest one if categories were independent, `LEAST_LOG_ODDS` or more."""
         logits = (x_t - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
@@ -229,7 +234,7 @@ class TableDenoiser(nn.Module):
         s2 = sigma_t[:, None].square()
         numbers = (x_t[:, :n] - self.mean) @ self.basis
         base = self._independent(x_t[:, n:], s2)
-        alone = [p.exp().flatten(1) for p in self.log_posteriors(base)]
+        alone = self._shares(self.log_posteriors(base))
         angles = (sigma_t.log() / 4)[:, None] * self.frequencies
         centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
         moments = truncated(self.edges, centre, spread)
@@ -245,7 +250,7 @@ class TableDenoiser(nn.Module):
         margins = Binned(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)
         log_p = self.log_posteriors(base + logits)
         corrected = margins.mean + (size * correction) @ self.basis.mT
-        mean = torch.cat([corrected, *(p.exp().flatten(1) for p in log_p)], 1)
+        mean = torch.cat([corrected, *self._shares(log_p)], 1)
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
         cov = self.weight(self.basis, self.variance, sigma_t)
         return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes), margins)
