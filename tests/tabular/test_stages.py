@@ -20,7 +20,7 @@ STEPS = 100
 
 
 def _training(rows: int = 400, minutes: float | None = None, hold: bool = True) -> Training:
-    """Two columns that differ by a hundredth, now and then by nothing: what they differ by shows at small noise."""
+    """Two columns that differ by one hundredth or by three: by which of them shows at small noise alone."""
     rng = np.random.default_rng(0)
     a = rng.normal(size=rows)
     apart = np.where(rng.random(rows) < 0.5, 0.01, 0.03)
