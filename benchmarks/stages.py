@@ -47,7 +47,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
         facts = {
             "seed": seed,
             "CPU seconds of the fit": round(time.process_time() - began, 1),
-            "held-out losses of the copy": fitted.trace_.get("fine new rows", []),  # of none where there was no second stage
+            "held-out losses of the copy": fitted.trace_.get("fine new rows", []),  # none without a second stage
         }
         experts = fitted.network_
         if not isinstance(experts, Experts):
