@@ -112,6 +112,30 @@ def test_relations_are_found_and_not_broken_by_decoding_anything() -> None:
     assert (fake["paid"] == fake["bill"]).mean() > 0.2  # the mode decides, whatever the score says
 
 
+def test_a_number_of_many_codes_determines_others_and_is_one_of_them() -> None:
+    rng = np.random.default_rng(4)
+    place = rng.choice(rng.permutation(50_000)[:1_500], 20_000)
+    frame = pd.DataFrame(
+        {"place": place, "state": place // 1_000, "within": place % 1_000, "count": rng.poisson(9, 20_000)}
+    )
+    codec = Codec.fit(frame)
+    assert {(one.child, one.parent) for one in codec.functions} == {("state", "place"), ("within", "place")}
+    assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
+    fake = codec.decode(rng.normal(size=(5_000, codec.layout.width))).to_pandas()
+    assert fake["place"].isin(place).all()
+    assert (fake["state"] * 1_000 + fake["within"] == fake["place"]).all()
+
+
+def test_what_lies_beyond_the_codes_is_looked_up_by_the_nearest() -> None:
+    rng = np.random.default_rng(5)
+    code = rng.integers(0, 40, 2_000) * 25
+    codec = Codec.fit(pd.DataFrame({"code": code, "half": code // 50, "size": rng.normal(size=2_000)}), clip=False)
+    assert [(one.child, one.parent) for one in codec.functions] == [("half", "code")]
+    fake = codec.decode(9 * rng.normal(size=(2_000, codec.layout.width))).to_pandas()
+    assert fake["code"].max() > code.max()
+    assert (fake["half"] == fake["code"].clip(0, code.max()) // 50).all()
+
+
 def _totals(rows: int = 3_000) -> pd.DataFrame:
     rng = np.random.default_rng(2)
     parts = rng.integers(1, 9_000, (rows, 2)) / 100

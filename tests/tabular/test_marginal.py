@@ -37,6 +37,15 @@ def test_a_common_value_without_a_grid_is_an_interval_that_comes_back_exactly() 
     assert len(np.unique(marginal.invert(u))) > 4_000  # the others are not copied from the table
 
 
+@pytest.mark.parametrize("step", [None, 1.0])
+def test_codes_invert_to_values_of_the_table_alone(step: float | None) -> None:
+    rng = np.random.default_rng(0)
+    column = rng.choice(rng.integers(0, 10**9, 2_500).astype(np.float64), 30_000)
+    u = np.random.default_rng(1).random(30_000)
+    assert np.isin(Marginal.fit(column, step, codes=True).invert(u), column).all()
+    assert not np.isin(Marginal.fit(column, step).invert(u), column).all()
+
+
 def test_the_randomised_transform_is_uniform() -> None:
     rng = np.random.default_rng(0)
     column = np.where(rng.random(20_000) < 0.3, 0.0, np.rint(rng.exponential(500, 20_000)))

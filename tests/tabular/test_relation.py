@@ -29,6 +29,17 @@ def test_few_rows_a_level_are_no_evidence() -> None:
     assert find_functions({"child": parent // 10, "parent": parent}, {"child": 2, "parent": 20}) == []
 
 
+def test_a_function_needs_rows_that_could_have_told_otherwise() -> None:
+    rng = np.random.default_rng(0)
+    many = rng.integers(0, 200, 3_000)
+    levels = {"many": 201, "flag": 2}
+    alone = np.append(many, 200)  # one level of one row, and the only one with the flag: an accident
+    assert find_functions({"many": alone, "flag": (alone == 200).astype(np.int64)}, levels) == []
+    flag = np.isin(many, [7, 8]).astype(np.int64)
+    found = find_functions({"many": many, "flag": flag}, levels)
+    assert [(f.child, f.parent) for f in found] == [("flag", "many")]
+
+
 def test_equalities_are_found_for_the_later_column() -> None:
     rng = np.random.default_rng(0)
     bill, other = rng.normal(size=5_000), rng.normal(size=5_000)

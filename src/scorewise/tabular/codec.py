@@ -160,6 +160,8 @@ class Codec:
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
         numbers = {name: number.freed({one.child for one in functions}) for name, number in numbers.items()}
+        for name in {one.parent for one in functions} & numbers.keys():
+            numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, functions, sums, digits, clip)
 
@@ -364,7 +366,8 @@ class Codec:
         for child, parent, table in self.functions:
             if parent in self.numbers:
                 known = self.numbers[parent].values
-                code = np.searchsorted(known, np.where(np.isnan(numbers[parent]), np.inf, numbers[parent]))
+                nearest = np.searchsorted((known[1:] + known[:-1]) / 2, numbers[parent])
+                code = np.where(np.isnan(numbers[parent]), len(known), nearest)
             else:
                 code = categories[parent]
             image = table[code]

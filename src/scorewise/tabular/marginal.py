@@ -35,12 +35,13 @@ class Marginal:
         self.rows = rows
 
     @classmethod
-    def fit(cls, values: np.ndarray, step: float | None) -> "Marginal":
+    def fit(cls, values: np.ndarray, step: float | None, codes: bool = False) -> "Marginal":
         """Fit to present values.
 
         Args:
             values: shape (N,), N >= 1.
             step: spacing of the grid that the values lie on, or None.
+            codes: whether every value is a knot, so that it inverts to no value that is not there.
 
         Returns:
             The distribution.
@@ -51,7 +52,7 @@ class Marginal:
         below = above - counts / n
         keep = np.zeros(len(distinct), dtype=bool)
         keep[:TAIL_VALUES] = keep[-TAIL_VALUES:] = True
-        heavy = counts >= max(5, n / KNOTS)
+        heavy = (counts >= max(5, n / KNOTS)) | codes
         keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None:

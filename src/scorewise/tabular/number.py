@@ -15,6 +15,7 @@ Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.nd
 """Of a column's name, its values and which of them may be moved, (N,) each, and the columns before it, to values."""
 
 FEW_VALUES = 128
+MOST_CODES, ROWS_PER_CODE = 10_000, 10
 COMMON_SHARE, FEWEST_COMMON = 0.004, 5
 PROTECTED_ROWS = 5
 
@@ -29,8 +30,8 @@ class Number(NamedTuple):
         marginal: its distribution.
         parents: columns, or signed sums of two, that it equals in a share of the rows.
         missing: whether it has missing cells.
-        values: its values in increasing order where they are few and recur (such a column may be determined by another
-            one), else empty.
+        values: its values in increasing order where they are few or recur (such a column may determine another one, or
+            be determined by it), else empty.
     """
 
     marginal: Marginal
@@ -53,6 +54,17 @@ class Number(NamedTuple):
             How the column is encoded then.
         """
         return self._replace(parents=tuple(parent for parent in self.parents if set(others).isdisjoint(parent.names)))
+
+    def coded(self, present: np.ndarray) -> "Number":
+        """The same with a margin that gives no value that is not in the table, as a column must that others depend on.
+
+        Args:
+            present: its cells that are not missing, shape (N,).
+
+        Returns:
+            How the column is encoded then.
+        """
+        return self._replace(marginal=Marginal.fit(present, self.marginal.step, codes=True))
 
     def encode(self, name: str, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give the part of (0, 1) that each cell stands for, and its mode.
@@ -197,4 +209,6 @@ def _common(values: np.ndarray) -> np.ndarray:
 def _few_values(values: np.ndarray) -> np.ndarray:
     present = values[~np.isnan(values)]
     distinct = np.unique(present)
-    return distinct if len(distinct) <= FEW_VALUES and len(present) >= 2 * len(distinct) else distinct[:0]
+    few = len(distinct) <= FEW_VALUES and len(present) >= 2 * len(distinct)
+    codes = len(distinct) <= MOST_CODES and len(present) >= ROWS_PER_CODE * len(distinct)
+    return distinct if few or codes else distinct[:0]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 SCREENED_ROWS = 2_000
+FEWEST_TOLD = 10
 ROUNDING = 1e-9
 """Share of the sizes of its terms within which a sum of two columns is equal to a third."""
 
@@ -98,8 +99,9 @@ class Function(NamedTuple):
 def find_functions(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> list[Function]:
     """Find the coded columns that are functions of one other coded column in every row.
 
-    A function counts as found only where the parent has ten rows a level or more on average and at least two levels
-    that occur, so that it is not an accident of few rows. Of two columns that determine each other the first stays.
+    A function counts as found only where the parent has ten rows a level or more on average, and `FEWEST_TOLD` rows
+    tell of it: rows of another code than the child's most frequent one, at a level of the parent that other rows share.
+    So it is not an accident of few rows. Of two columns that determine each other the first stays.
 
     Args:
         codes: codes of each column, (N,) from 0; missing cells have a code of their own.
@@ -120,7 +122,7 @@ def find_functions(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -
             if _table(codes[parent][screen], codes[child][screen], levels[parent]) is None:
                 continue
             table = _table(codes[parent], codes[child], levels[parent])
-            if table is not None and len(np.unique(codes[child])) > 1:
+            if table is not None and _told(codes[parent], codes[child]) >= FEWEST_TOLD:
                 found.append(Function(child, parent, table))
                 determined.add(child)
                 break
@@ -131,6 +133,11 @@ def _table(parent: np.ndarray, child: np.ndarray, levels: int) -> np.ndarray | N
     table = np.zeros(levels, dtype=np.int64)
     table[parent] = child
     return table if bool((table[parent] == child).all()) else None
+
+
+def _told(parent: np.ndarray, child: np.ndarray) -> int:
+    shared = np.bincount(parent)[parent] > 1
+    return int(np.count_nonzero(shared & (child != np.bincount(child).argmax())))
 
 
 def find_equalities(
