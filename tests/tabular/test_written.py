@@ -200,6 +200,26 @@ def test_leading_zeros_are_read_whatever_the_form_says():
     assert day.cast(pa.string()).to_pylist() == ["2013-01-02 09:05:00"] * 2 + [None, None]
 
 
+@pytest.mark.parametrize(
+    ("form", "cells"),
+    [
+        (
+            "%m/%d/%Y",
+            ["2/30/2020", "2/29/2019", "13/1/2020", "0/1/2020", "1/0/2020", "1/32/2020", "1/1/0000", "1/1/20"],
+        ),
+        ("%Y-%m-%dT%H:%M:%SZ", ["2020-01-01T24:00:00Z", "2020-01-01T23:60:00Z", "2020-01-01T23:59:60Z"]),
+        ("%Y-%m-%dT%H:%M:%SZ", ["2020-01-01T23:00:00", "2020-01-01 23:00:00Z", "2020-01-01T23:00:00+00:00"]),
+        ("%d-%b-%Y", ["31-Apr-2020", "01-Abc-2020", "01-jan-2020"]),
+        (
+            "%d.%m.%Y %I:%M %p",
+            ["01.01.2020 13:00 PM", "01.01.2020 00:00 AM", "01.01.2020 01:00 XM", "01.01.2020 01:00"],
+        ),
+    ],
+)
+def test_what_is_not_of_the_form_or_not_in_the_calendar_is_not_read(form, cells):
+    assert written.read(texts(*cells), form).null_count == len(cells)
+
+
 @pytest.mark.parametrize(("form", "years"), [("%Y-%m-%d", (1, 9999)), ("%d/%m/%y", (1969, 2068))])
 def test_limits_are_the_years_that_a_form_can_write(form, years):
     first, last = (datetime.datetime(year, *day) for year, day in zip(years, ((1, 1), (12, 31)), strict=True))

@@ -88,7 +88,7 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
     seen = [_CELL.fullmatch(text) for text in cast("list[str]", few.to_pylist())]
     cells = [cell for cell in seen if cell is not None]
     zones = {cell["zone"] or "" for cell in cells}
-    if not cells or len(cells) < len(seen) or len(zones) > 1:
+    if len(cells) < len(seen):
         return None
     dates = [date for date in DATES if all(re.fullmatch(_pattern(date), cell["date"]) for cell in cells)]
     times = [time for time in ("", *TIMES) if all(re.fullmatch(_pattern(time), cell["time"] or "") for cell in cells)]
@@ -168,7 +168,7 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
         hour = part["I"] % 12 + 12 * part["p"]
     start = _month_starts(year, np.where(known, month, 1))
     days = start.astype("datetime64[D]") + (day - 1)
-    known &= (day >= 1) & (days.astype("datetime64[M]") == start) & (hour < 24) & (minute < 60) & (second < 60)
+    known &= (days.astype("datetime64[M]") == start) & (hour < 24) & (minute < 60) & (second < 60)
     seconds = days.astype(np.int64) * _DAY + hour * 3600 + minute * 60 + second - _offset(form)
     ticks = seconds * _per_second(form) + part.get("f", zero)
     return dtype.from_integers(np.where(known, ticks, 0), ~known, dtype_of(form))
