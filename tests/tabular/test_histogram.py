@@ -67,3 +67,15 @@ def test_dates_are_written_as_dates() -> None:
     labels = histogram.numbers(schema.column("day"), values, values).labels
     assert labels[0].startswith("below 2024-01-")
     assert labels[-1].startswith("from 2024-10-")
+
+
+def test_written_moments_are_shown_in_their_form() -> None:
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=int(k)) for k in range(300)]
+    table = pa.table({"day": [f"{day:%d.%m.%Y}" for day in days], "x": np.linspace(0, 1, 300).tolist()})
+    schema = Schema.infer(table)
+    values = schema.cells(table).numbers["day"]
+    labels = histogram.numbers(schema.column("day"), values, values).labels
+    assert labels[0] == "below 19.01.2024"  # 2 days, and a twentieth of 294, after the first
+    assert labels[-1] == "from 08.10.2024"
+    few = histogram.numbers(schema.column("day"), values[:3], values[1:4]).labels
+    assert few == ["01.01.2024", "02.01.2024", "03.01.2024", "other"]

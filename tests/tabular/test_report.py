@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,20 @@ def test_the_same_seed_gives_the_same_report_and_the_kind_of_frame_does_not_matt
     assert first.scores == again.scores
     assert first.columns == again.columns
     assert evaluate(real, synthetic, seed=1, threads=1).scores["shapes"].floor != first.scores["shapes"].floor
+
+
+def test_dates_as_text_score_like_dates(tmp_path: Path) -> None:
+    tables = [frame(120, seed) for seed in range(3)]
+    texts = [table.assign(start=table["start"].dt.strftime("%d.%m.%Y")) for table in tables]
+    first, again = (
+        evaluate(real, synthetic, test=test, target="start", threads=1) for real, synthetic, test in (tables, texts)
+    )
+    assert first.scores == again.scores
+    assert first.pair_errors == again.pair_errors
+    assert first.columns[4].real == again.columns[4].real
+    assert re.fullmatch(r"(\d\d\.\d\d\.2024) to (\d\d\.\d\d\.2024)", again.columns[4].labels[1])
+    again.to_html(tmp_path / "report.html")
+    assert again.columns[4].labels[-1] in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_the_caller_are_left_alone() -> None:

@@ -55,6 +55,14 @@ def back(schema, source, seed=0):
         ("category", [decimal.Decimal("0.5"), decimal.Decimal(2)] * 100),
         ("category", [*map(str, range(199)), "0"]),
         ("category", pa.array([*map(str, range(200))]).dictionary_encode()),
+        ("category", ["2020-01-01"] * 199 + [None]),
+        ("category", ["2020-01-01"] * 199 + ["2020-02-30"]),
+        ("category", pa.array(["2020-01-01", "2020-01-02"] * 100).dictionary_encode()),
+        ("constant", ["2020-01-01"] * 200),
+        ("number", ["2020-01-01", "2020-01-02"] * 100),
+        ("number", ["2020-01-01T05:00:00Z", None, "2020-01-02T05:00:00Z", None] * 50),
+        ("number", [f"1/1/{year}" for year in range(1900, 2100)]),
+        ("identifier", [f"1/1/{year}" for year in range(1901, 2100)] + ["2/30/1900"]),
         ("number", [1 / 3, 2 / 3] * 100),
         ("number", [*range(11)] * 18 + [1, 2]),
         ("number", np.arange(200) ** 3),
@@ -294,10 +302,18 @@ def test_an_edited_schema_overrides():
             r"'size' must hold one value and no missing cell to be a constant, however: 200",
         ),
         ({"one": {"kind": "number"}}, r"'one' must hold two values or more to be a number, however: one value"),
+        ({"day": {"kind": "number"}}, r"'day' must hold two values or more to be a number, however: one value"),
+        (
+            {"day": {"kind": "category"}, "coded": {"kind": "number"}},
+            r"'coded' must be numeric or temporal to be a num",
+        ),
     ],
 )
 def test_overrides_refused(overrides, message):
-    source = table(one=[1] * 200, flag=[True, False] * 100)
+    days = ["2020-01-01", "2020-01-02"] * 100
+    source = table(
+        one=[1] * 200, flag=[True, False] * 100, day=days[:1] * 200, coded=pa.array(days).dictionary_encode()
+    )
     with pytest.raises(TableError, match=message):
         Schema.infer(source, overrides=overrides)
 
@@ -314,6 +330,7 @@ EVERY_KIND = {
     "when": pa.array(np.arange(200) * 3600, pa.timestamp("s", "Europe/Berlin")),
     "clock": pa.array(np.arange(200) * 60, pa.int32()).cast(pa.time32("s")),
     "wait": pa.array(np.arange(200) ** 2, pa.duration("us")),
+    "noted": [f"{1 + i % 12}/{1 + i % 28}/2020 {i % 24}:05" for i in range(199)] + [None],
 }
 
 
@@ -386,6 +403,24 @@ def in_column(position, **changes):
         (in_column(1, levels=[]), r"'colour' must have distinct levels, one or more, however: levels=\(\)"),
         (in_column(1, levels=["red", "red"]), r"'colour' must have distinct levels, one or more"),
         (in_column(1, levels=["red", 1]), r"'colour' must have levels of type string, however: "),
+        (
+            in_column(0, arrow_type="string", written="%A"),
+            r"'size' must be written in a known form such as '%-m/%-d/%Y', however: written='%A'\. Correct it",
+        ),
+        (in_column(0, arrow_type="string", written=["%Y-%m-%d"]), r"'size' must be written in a known form"),
+        (
+            in_column(0, arrow_type="string", written="%Y-%m-%d"),
+            r"'size' must have an origin and a tick, however: origin=None",
+        ),
+        (
+            in_column(0, written="%Y-%m-%d"),
+            r"'size' must be a number of text to have a written form, however: number of double",
+        ),
+        (in_column(1, written="%Y-%m-%d"), r"'colour' must be a number of text .*, however: category of string"),
+        (
+            in_column(0, arrow_type="dictionary<values=string, indices=int32, ordered=0>", written="%Y-%m-%d"),
+            r"'size' must be a number of text to have a written form, however: number of dictionary",
+        ),
         (in_column(1, kind="constant"), r"'colour' must have one of its levels as its value, however: value=None"),
     ],
 )
@@ -507,6 +542,13 @@ def test_categories_of_another_type(own, other, expected):
             ["1 day"] * 200,
             r"must hold values of type duration\[s\], however: '1 day'",
         ),
+        (
+            ["1/31/2020", "2/29/2020"] * 100,
+            ["31/1/2020"] * 200,
+            r"values of type string written as %-m/%-d/%Y, however: '31/1/2020' is of type large_string",
+        ),
+        (["1/31/2020", "2/29/2020"] * 100, ["2020-02-30"] * 200, r"written as %-m/%-d/%Y, however: '2020-02-30' is of"),
+        (["1/31/2020", "2/29/2020"] * 100, [1] * 200, r"written as %-m/%-d/%Y, however: 1 is of type int64"),
         (np.arange(200) ** 3, [np.inf] * 200, r"Numbers must be finite, however: 'x' hold infinite"),
         (np.arange(200) ** 3, [[1]] * 200, r"Columns must hold numbers, .*however: 'x' \(list"),
     ],
@@ -534,7 +576,62 @@ def test_csv_says_the_same_as_parquet(tmp_path):
             np.testing.assert_allclose(own[name], read[name], rtol=1e-15, err_msg=name)
 
 
+def test_dates_of_other_types_are_read_by_a_schema_of_written_ones():
+    source = table(x=["1/31/2020", "2/1/2020"] * 100)
+    schema = Schema.infer(source)
+    assert schema.column("x").written == "%-m/%-d/%Y"
+    for other in (
+        pa.array([datetime.date(2020, 1, 31), datetime.date(2020, 2, 3), None]),
+        pa.array([datetime.datetime(2020, 1, 31), datetime.datetime(2020, 2, 3), None]),
+        pa.array(["2020-01-31", "2020-02-03", None]),
+        pa.array(["2020-01-31", "2/3/2020", None]),
+        pa.array(["01/31/2020", "02/03/2020", None]).dictionary_encode(),
+    ):
+        assert np.array_equal(schema.cells(table(3, x=other)).numbers["x"], [0, 3, NAN], equal_nan=True)
+    with_fraction = pa.array(["2020-01-31 12:00:00.000", "2/1/2020", None])
+    assert np.array_equal(schema.cells(table(3, x=with_fraction)).numbers["x"], [0.5, 1, NAN], equal_nan=True)
+    assert np.isnan(schema.cells(table(3, x=pa.nulls(3))).numbers["x"]).all()
+
+
+def test_a_zone_that_is_written_is_a_zone():
+    source = table(x=["2020-01-31T00:00:00+02:00", "2020-01-31T01:00:00+02:00"] * 100)
+    schema = Schema.infer(source)
+    assert schema.column("x").origin == datetime.datetime(2020, 1, 30, 22, tzinfo=datetime.UTC).timestamp()
+    for other in (
+        pa.array(["2020-01-31T03:00:00+02:00", "2020-01-31T03:00:00+03:00"]),
+        pa.array(["2020-01-31T01:00:00Z", "2020-01-31T00:00:00Z"]),
+        pa.array([1580432400, 1580428800], pa.timestamp("s", "Europe/Berlin")),
+    ):
+        assert schema.cells(table(2, x=other)).numbers["x"].tolist() == [3, 2]
+
+
 # ---------------------------------------------------------------------------------------------- restoring
+
+
+def test_written_moments_can_leave_the_table_but_not_their_form():
+    source = table(x=["01/31/20", "02/01/20"] * 100, y=["9999-12-30", "0001-01-02"] * 100)
+    schema = Schema.infer(source)
+    assert (schema.column("x").written, schema.column("y").written) == ("%m/%d/%y", "%Y-%m-%d")
+    far = {"size": np.zeros(4), "x": np.array([-1e9, 1e9, 1.6, 28]), "y": np.array([-1e9, 1e9, -0.1, 1])}
+    made = schema.restore(Cells(far, {"colour": np.zeros(4, dtype=np.int64)}), 4, 0).to_pydict()
+    assert made["x"] == ["01/01/69", "12/31/68", "02/02/20", "02/28/20"]
+    assert made["y"] == ["0001-01-02", "9999-12-30", "0001-01-02", "9999-12-30"]
+
+
+def test_kinds_of_written_moments_can_be_overridden():
+    days = [f"{1 + i % 9}/13/2020" for i in range(200)]
+    source = table(x=days, y=days, z=days, when=days)
+    kinds = {"x": {"kind": "category"}, "y": {"kind": "identifier"}, "z": {"kind": "number"}}
+    schema = Schema.infer(source, "when", overrides=kinds)
+    assert [schema.column(name).kind for name in ("x", "y", "z", "when")] == [
+        "category",
+        "identifier",
+        "number",
+        "number",
+    ]
+    assert [schema.column(name).written for name in ("x", "y", "z", "when")] == [None, None, *["%-m/%-d/%Y"] * 2]
+    made = back(schema, source)
+    assert made.drop_columns("y").equals(source.drop_columns("y"))
 
 
 def test_identifiers_are_new_and_constants_the_same():
@@ -666,6 +763,10 @@ PANDAS = {
     "object int": (holes(st.integers(-100, 100), None), object),
     "object date": (holes(st.dates(), None), object),
     "object decimal": (holes(st.decimals(-1000, 1000, places=2), None), object),
+    "object dates": (holes(st.dates().map(str), None), object),
+    "object moments": (holes(STAMPS.map(lambda stamp: f"{stamp:%m/%d/%Y} {stamp.hour}:{stamp:%M}"), NAN), object),
+    "str dates": (holes(STAMPS.map(lambda stamp: f"{stamp:%d.%m.%Y}"), None), "str"),
+    "string dates": (holes(STAMPS.map(lambda stamp: f"{stamp:%Y-%m-%dT%H:%M:%SZ}"), None), pd.StringDtype("python")),
     "string[python]": (holes(NUMPY_TEXT, None), pd.StringDtype("python")),
     "string[pyarrow]": (holes(NUMPY_TEXT, None), pd.StringDtype("pyarrow")),
     "category": (holes(st.sampled_from("abc"), None), pd.CategoricalDtype(["c", "a", "b", "unused"], ordered=True)),
@@ -720,6 +821,7 @@ POLARS = {
     "Float64 nan": (st.floats(allow_infinity=False), pl.Float64),
     "Boolean": (st.booleans(), pl.Boolean),
     "String": (NUMPY_TEXT, pl.String),
+    "String dates": (STAMPS.map(lambda stamp: f"{stamp:%d/%m/%Y %H:%M:%S}"), pl.String),
     "Categorical": (st.sampled_from("abc"), pl.Categorical),
     "Enum": (st.sampled_from("abc"), pl.Enum(["c", "b", "unused", "a"])),
     "Date": (st.dates(), pl.Date),
@@ -753,6 +855,11 @@ ARROW = {
     "halffloat": pa.array(np.array([0.5, 2, 4, 8] * 4, np.float16)),
     "string": pa.array(["a", None, "", "c"] * 4),
     "string_view": pa.array(["a", None, "", "c"] * 4, pa.string_view()),
+    "string dates": pa.array(["1/31/2020", None, "12/1/2020", "2/3/2020"] * 4),
+    "string_view dates": pa.array(["31-Jan-2020", None, "01-Dec-2020", "03-Feb-2020"] * 4, pa.string_view()),
+    "large_string moments": pa.array(
+        ["2020-01-31 01:02:03.004", None, "2020-01-31 01:02:03.007", "2019-01-01 00:00:00.000"] * 4, pa.large_string()
+    ),
     "decimal32": pa.array(
         [decimal.Decimal("1.5"), None, decimal.Decimal("9.9"), decimal.Decimal("-3")] * 4, pa.decimal32(3, 1)
     ),

@@ -167,6 +167,30 @@ def test_frames_of_other_libraries_come_back_as_they_went_in() -> None:
     assert Synthesizer(time_limit=SHORT).fit(table).sample(3).schema == table.schema
 
 
+def test_dates_that_are_text_come_back_as_text_of_the_same_form(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp("2013-01-01") + pd.to_timedelta(rng.integers(0, 365, 300), "D")
+    frame = pd.DataFrame(
+        {
+            "day": [f"{day.month}/{day.day}/{day.year}" for day in days],
+            "seen": pd.Series(days.strftime("%Y-%m-%dT05:00:00Z"), dtype=object).mask(rng.random(300) < 0.2, None),
+            "hot": np.where(rng.random(300) < 0.1, rng.random(300) < 0.5, days.month > 6),
+        }
+    )
+    fitted = Synthesizer(time_limit=0.1).fit(frame)
+    assert [fitted.schema_.column(name).kind for name in ("day", "seen")] == ["number", "number"]
+    fake = fitted.sample(200)
+    assert list(fake.dtypes) == list(frame.dtypes)
+    assert fake["day"].str.fullmatch(r"[1-9]\d?/[1-9]\d?/2013").all()
+    assert fake["seen"].dropna().str.fullmatch(r"2013-\d\d-\d\dT05:00:00Z").all()
+    assert {type(cell) for cell in fake["seen"]} == {str, type(None)}
+    months = pd.to_datetime(fake["day"], format="%m/%d/%Y").dt.month
+    assert months.nunique() > 6
+    assert (fake["hot"] == (months > 6)).mean() > 0.6
+    fitted.save(tmp_path / "model")
+    assert Synthesizer.load(tmp_path / "model").sample(200).equals(fake)
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import delimited, dtype, grid, identifier, level
+from scorewise.tabular import delimited, dtype, grid, identifier, level, written
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.identifier import Patterns
 from scorewise.tabular.level import Level
@@ -40,8 +40,11 @@ class Column:
             Identifier: the same.
         minimum: Number: the smallest value, in the unit of the cells. Identifier: a round number below all values.
         maximum: Number: the largest value, in the unit of the cells. Identifier: a round number above all values.
-        origin: Temporal number: the first value, in ticks of the type (a tick is one unit of its integers).
+        origin: Temporal number: the first value, in ticks of the type (a tick is one unit of its integers; for text, of
+            those of `counted`).
         tick: Temporal number: the length of one step, in ticks of the type. A cell counts steps from the origin.
+        written: Number of text: the form in which its moments are written, in directives of strftime, as found by
+            `scorewise.tabular.written.find_form`. Such a number is temporal.
         patterns: Identifier of text: how the values look.
         nullable: Whether the Arrow field may hold nulls.
         metadata: The metadata of the Arrow field.
@@ -59,6 +62,7 @@ class Column:
     maximum: float | None = None
     origin: int | None = None
     tick: int | None = None
+    written: str | None = None
     patterns: Patterns | None = None
     nullable: bool = True
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -76,6 +80,13 @@ class Column:
                 raise self._refusal(f"have levels of type {self.arrow_type}", f"{error}") from error
         if self.kind == "constant" and self.value not in (self.levels or ()):
             raise self._refusal("have one of its levels as its value", f"value={self.value!r}")
+        if self.written is not None:
+            plain = family == "text" and not pa.types.is_dictionary(self.dtype)
+            if self.kind != "number" or not plain:
+                raise self._refusal("be a number of text to have a written form", f"{self.kind} of {self.arrow_type}")
+            if not written.is_form(self.written):
+                raise self._refusal("be written in a known form such as '%-m/%-d/%Y'", f"written={self.written!r}")
+            family = dtype.family(self.counted)
         if self.kind == "number":
             if family not in _NUMERIC + _TEMPORAL or pa.types.is_dictionary(self.dtype):
                 raise self._refusal("be numeric or temporal to be a number", f"arrow_type={self.arrow_type!r}")
@@ -103,6 +114,11 @@ class Column:
     def dtype(self) -> pa.DataType:
         """The Arrow type."""
         return dtype.parse(self.arrow_type)
+
+    @property
+    def counted(self) -> pa.DataType:
+        """The Arrow type in whose unit a number counts: its own, or that of the moments which are written as text."""
+        return self.dtype if self.written is None else written.dtype_of(self.written)
 
     @property
     def learnable(self) -> bool:
@@ -164,7 +180,8 @@ class Column:
 
         Args:
             array: (N,) cells: numbers of any type or text that reads as numbers; for dates, timestamps, times and
-                durations the same in any unit, ISO 8601 text for dates and timestamps, seconds for durations.
+                durations the same in any unit, ISO 8601 text for dates and timestamps, seconds for durations; for
+                written moments also text of their form.
 
         Returns:
             (N,) float64 in the column's own unit (temporal columns: steps counted from the origin), NaN where missing.
@@ -172,7 +189,7 @@ class Column:
         Raises:
             TableError: Where the cells cannot be read so.
         """
-        family = dtype.family(self.dtype)
+        family = dtype.family(self.counted)
         array = level.decoded(array)
         found = dtype.family(array.type)
         if found == "null":
@@ -247,8 +264,12 @@ class Column:
         """Read text as numbers or points in time."""
         text = array.cast(pa.large_string())
         try:
-            numeric = dtype.family(self.dtype) in _NUMERIC
-            read: pa.Array[Any] = delimited.numbers(text) if numeric else delimited.timestamps(text)
+            read: pa.Array[Any]
+            if self.written is not None:
+                read = _read_written(text, self.written)
+            else:
+                numeric = dtype.family(self.dtype) in _NUMERIC
+                read = delimited.numbers(text) if numeric else delimited.timestamps(text)
         except pa.ArrowInvalid as error:
             raise self._mismatch(array) from error
         unread = pc.and_(pc.is_valid(text), pc.is_null(read))
@@ -258,19 +279,20 @@ class Column:
 
     def _mismatch(self, array: pa.Array[Any]) -> TableError:
         example = next((value for value in array.to_pylist() if value is not None), None)
+        form = "" if self.written is None else f" written as {self.written}"
         return TableError(
-            f"Column {self.name!r} must hold values of type {self.arrow_type}, however: {example!r} is of type "
+            f"Column {self.name!r} must hold values of type {self.arrow_type}{form}, however: {example!r} is of type "
             f"{array.type}. Convert the column to the type that it had in the fitted table."
         )
 
     def _from_numbers(self, cells: np.ndarray, gone: np.ndarray) -> pa.Array[Any]:
-        own = self.dtype
+        own = self.counted
         values = np.where(gone, self.minimum or 0.0, cells)
         family = dtype.family(own)
         if family == "float":
             values = values if self.step is None else grid.snap(values, self.step)
             return dtype.from_floats(values, gone, own, nan=self.nan)
-        low, high = dtype.limits(own)
+        low, high = dtype.limits(own) if self.written is None else written.limits(self.written)
         if family == "decimal":
             values = values if self.step is None else grid.snap(values, self.step)
             values = np.rint(values * 10.0**own.scale)  # type: ignore[attr-defined]
@@ -285,7 +307,9 @@ class Column:
         # NOTE: two points of a 64-bit type can be more than 2^63 ticks apart; arithmetic modulo 2^64 is exact
         ticks = np.abs(count).astype(np.uint64) * np.uint64(tick)
         start = np.array(origin, dtype=np.int64).view(np.uint64)
-        return dtype.from_integers(np.where(count < 0, start - ticks, start + ticks).view(np.int64), gone, own)
+        moments = np.where(count < 0, start - ticks, start + ticks).view(np.int64)
+        restored = dtype.from_integers(moments, gone, own)
+        return restored if self.written is None else written.write(restored, self.written).cast(self.dtype)
 
     def _from_codes(self, codes: np.ndarray) -> pa.Array[Any]:
         own = self.dtype
@@ -321,10 +345,22 @@ class Column:
         return dtype.from_integers(whole, gone, own)
 
 
+def _read_written(text: pa.Array[Any], form: str) -> pa.Array[Any]:
+    """Read text of a form, or of ISO 8601, as points in time; null where it is neither."""
+    encoded: Any = text.dictionary_encode()
+    moments: Any = written.read(encoded.dictionary, form)
+    if moments.null_count:
+        iso = delimited.timestamps(pc.if_else(pc.is_null(moments), encoded.dictionary, None))
+        finer = min(moments.type, iso.type, key=dtype.nanoseconds)
+        moments = pc.coalesce(moments.cast(finer), iso.cast(finer))
+    read: pa.Array[Any] = moments.take(encoded.indices)
+    return read
+
+
 def _steps(ticks: np.ndarray, tick_ns: int, column: Column) -> np.ndarray:
     """Count the column's steps from its origin to each point in time."""
     origin, tick = int(column.origin or 0), int(column.tick or 1)
-    own_ns = dtype.nanoseconds(column.dtype)
+    own_ns = dtype.nanoseconds(column.counted)
     if tick_ns != own_ns:
         ahead = ticks.astype(object) * tick_ns - origin * own_ns
         counted: np.ndarray = (ahead / (tick * own_ns)).astype(np.float64)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from scorewise.tabular import written
 from scorewise.tabular.defect import TableError, require_distinct_names
 
 _NOT_AVAILABLE = (
@@ -42,8 +43,8 @@ def parse(data: bytes, source: str) -> pa.Table:
     The types are, in this order: boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00,
     with seconds, fractions and a zone where there are), text. A field that is empty is missing, quoted or not. Where
     all the other fields are numbers, booleans or dates, so are NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text
-    these are values. None is a value everywhere. Numbers with leading zeros (00501) and integers beyond 64 bits stay
-    text, character for character.
+    these are values. None is a value everywhere. Numbers with leading zeros (00501), integers beyond 64 bits and dates
+    in any other form (1/31/2020) stay text, character for character.
 
     Args:
         data: The text, encoded as UTF-8, with or without a byte order mark.
@@ -187,6 +188,10 @@ def _typed(cells: pa.ChunkedArray[Any]) -> Any:
                 return known.cast(dtype)
             except pa.ArrowInvalid:  # shaped like a date and none, such as 2020-13-01
                 return cells
+    if known.null_count > cells.null_count:
+        spared = pc.if_else(pc.is_valid(known), cells, None)
+        if written.find_form(pc.unique(spared).drop_null()) is not None:  # dates, though not of ISO 8601
+            return spared
     return cells
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import dtype, grid, identifier, level
+from scorewise.tabular import dtype, grid, identifier, level, written
 from scorewise.tabular.column import Column, Kind
 from scorewise.tabular.defect import TableError
 
@@ -117,8 +117,12 @@ class _Draft:
         used = level.distinct(
             self.array.dictionary_decode() if isinstance(self.array, pa.DictionaryArray) else self.array
         )
+        is_text = dtype.family(self.array.type) == "text" and not encoded
+        if is_text and (kind == "number" or (kind is None and len(used) > 1)):
+            form = written.find_form(used)
+            if form is not None:
+                return self._written(used, form)
         if kind is None:
-            is_text = dtype.family(self.array.type) == "text" and not encoded
             if len(used) == 1 and self.missing == 0:
                 kind = "constant"
             elif is_text and not is_target and len(used) == len(self.array) >= identifier.FEWEST_ROWS:
@@ -128,13 +132,18 @@ class _Draft:
         if kind == "number":
             raise self._refusal("be numeric or temporal to be a number", self.same["arrow_type"])
         if kind == "identifier":
-            if encoded or dtype.family(self.array.type) != "text":
+            if not is_text:
                 raise self._refusal("hold text or integers to be an identifier", self.same["arrow_type"])
             return Column(kind=kind, patterns=identifier.patterns_of(cast("list[str]", used.to_pylist())), **self.same)
         if isinstance(self.array, pa.DictionaryArray):
             every = pc.unique(level.decoded(self.array.dictionary)).drop_null()
             return self._levels(kind, every, used)
         return self._levels(kind, used)
+
+    def _written(self, used: pa.Array[Any], form: str) -> Column:
+        moments = written.read(used, form)
+        draft = dataclasses.replace(self, array=moments, same=self.same | {"written": form})
+        return draft._number(np.unique(dtype.integers(moments)), 1)
 
     def _levels(self, kind: Kind, levels: pa.Array[Any], used: pa.Array[Any] | None = None) -> Column:
         used = levels if used is None else used

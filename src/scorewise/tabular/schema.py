@@ -61,6 +61,9 @@ class Schema:
         * constant: one value and no missing cell (one value and missing cells: category);
         * category: booleans, Arrow dictionaries (pandas and polars categories), and integers, decimals and floats on
           a grid that have at most 32 values and 20 rows or more for each; levels are sorted, or as in the dictionary;
+        * number: text of which every cell is a date, or a date and a time of day, all of them written in one form, such
+          as 1/31/2020 9:05 or 2020-01-31T09:05:00Z; it is made anew as text of that form. The forms, and what is taken
+          where day and month may be either, are told by `scorewise.tabular.written.find_form`;
         * identifier: 20 texts or more that are all distinct; 20 integers (or whole floats) or more that are all
           distinct and consecutive, or so many in so small a range that ten collisions or more were to be expected, or
           with a name such as customer_id or OrderNo. The target is never an identifier;
@@ -192,8 +195,9 @@ class Schema:
         """Give the cells of the learnable columns of a table with these columns.
 
         The order of the columns and harmless differences of dtype do not matter: whole floats for integers, text for
-        categories, numbers and ISO dates, other units of time. Numbers are exact up to 2^53 (of the unit of a decimal's
-        last digit; of steps from the first value of a temporal column); beyond, they keep 53 bits.
+        categories, numbers and ISO dates, dates for text of dates, other units of time. Numbers are exact up to 2^53
+        (of the unit of a decimal's last digit; of steps from the first value of a temporal column); beyond, they keep
+        53 bits.
 
         Args:
             table: The table, of N rows.

@@ -1,0 +1,288 @@
+"""Moments that are written as text: the one form that all cells have, read, and written again to the letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorewise.tabular import dtype
+
+# NOTE: of two that write the same text, the earlier one is taken: month before day with slashes, day before month else
+DATES = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%-d.%-m.%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%-m/%-d/%Y",
+    "%-d/%-m/%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%-m/%-d/%y",
+    "%-d/%-m/%y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d-%b-%Y",
+)
+_SECONDS = ("%S", "%S.%3f", "%S.%f")
+TIMES = (
+    *(f"{mark}%H:%M" for mark in " T"),
+    *(f"{mark}%H:%M:{seconds}" for mark in " T" for seconds in _SECONDS),
+    *(" %-H:%M", " %-H:%M:%S"),
+    *(" %I:%M %p", " %-I:%M %p", " %I:%M:%S %p", " %-I:%M:%S %p"),
+)
+_ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
+_FIELD = re.compile(r"%[-3]?[A-Za-z]")
+_PATTERNS = {
+    "Y": r"\d{4}",
+    "y": r"\d{2}",
+    "b": "[A-Z][a-z]{2}",
+    "p": "[AP]M",
+    "f": r"\d{6}",
+    "M": r"\d{2}",
+    "S": r"\d{2}",
+}
+_MONTHS = pa.array(
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], pa.large_string()
+)
+_HALVES = pa.array(["AM", "PM"], pa.large_string())
+_CELL = re.compile(
+    r"(?P<date>\d{1,4}[-/.](?:\d{1,2}|[A-Z][a-z]{2})[-/.]\d{2,4})"
+    rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*(?: [AP]M)?)(?P<zone>{_ZONE})?)?"
+)
+_FORM = re.compile(f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})(?P<zone>{_ZONE})?)?")
+_FEW = 16  # cells that are looked at before all of them are
+_CENTURY = (1969, 2068)  # the years that two digits stand for, as in POSIX
+_DAY = 86_400  # seconds
+_SWAPPED = str.maketrans("md", "dm")
+
+
+def find_form(distinct: pa.Array[Any]) -> str | None:
+    """Find the form in which all of the texts are written as moments.
+
+        write(read(distinct, form), form) == distinct    to the letter
+
+    A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, +hh,
+    +hhmm or +hh:mm. Directives are those of strftime in English; %-m is a month without a leading zero, %3f three
+    digits of a second's fraction, %f six.
+
+    Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
+    where one of the two ways alone puts all of them on the same day of the month, that way is taken.
+
+    Args:
+        distinct: (L,) texts, all different, none missing.
+
+    Returns:
+        The form; None where there is none.
+    """
+    if len(distinct) == 0:
+        return None
+    places: Any = np.linspace(0, len(distinct) - 1, _FEW).astype(np.int64)
+    few = distinct.take(pa.array(places))
+    seen = [_CELL.fullmatch(text) for text in cast("list[str]", few.to_pylist())]
+    cells = [cell for cell in seen if cell is not None]
+    zones = {cell["zone"] or "" for cell in cells}
+    if len(cells) < len(seen):
+        return None
+    dates = [date for date in DATES if all(re.fullmatch(_pattern(date), cell["date"]) for cell in cells)]
+    times = [time for time in ("", *TIMES) if all(re.fullmatch(_pattern(time), cell["time"] or "") for cell in cells)]
+    for form in (date + time + zone for date in dates for time in times for zone in zones):
+        if _moments(few, form) is None or (moments := _moments(distinct, form)) is None:
+            continue
+        swapped = form.translate(_SWAPPED)
+        other = _moments(distinct, swapped) if is_form(swapped) else None
+        return swapped if other is not None and _days(other, form) == 1 < _days(moments, form) else form
+    return None
+
+
+def is_form(form: object) -> bool:
+    """Tell whether a value is a form that `find_form` may give.
+
+    >>> is_form("%-m/%-d/%Y %H:%M"), is_form("%Y-%m-%dT%H:%M:%SZ"), is_form("%Y-%m-%dZ"), is_form("%A")
+    (True, True, False, False)
+
+    Args:
+        form: The value.
+
+    Returns:
+        Whether it is.
+    """
+    return isinstance(form, str) and _FORM.fullmatch(form) is not None
+
+
+def dtype_of(form: str) -> pa.DataType:
+    """Give the type that holds what is written in a form.
+
+    Args:
+        form: The form.
+
+    Returns:
+        A timestamp of seconds, milliseconds (%3f) or microseconds (%f).
+    """
+    return pa.timestamp("ms" if "%3f" in form else "us" if "%f" in form else "s")
+
+
+def limits(form: str) -> tuple[int, int]:
+    """Give the first and the last moment that a form can write.
+
+    Args:
+        form: The form.
+
+    Returns:
+        Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits.
+    """
+    first, last = _CENTURY if "%y" in form else (1, 9999)
+    years = np.array([first, last + 1])
+    days = _month_starts(years, np.ones(2, dtype=np.int64)).astype("datetime64[D]").astype(np.int64)
+    low, end = ((days * _DAY - _offset(form)) * _per_second(form)).tolist()
+    return low, end - 1
+
+
+def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
+    """Read text as moments.
+
+    Args:
+        text: (N,) texts, of type large_string.
+        form: The form; a leading zero may be there or not, whatever it says.
+
+    Returns:
+        (N,) moments of type `dtype_of(form)`, in UTC where the form has a zone; null where the text is not of the form,
+        or names no day or time that there is, such as 2020-02-30.
+    """
+    fields = _fields(form)
+    found: Any = pc.extract_regex(text, rf"\A{_pattern(form, named=True)}\z")
+    part = {name: _integers(pc.struct_field(found, [place]), name) for place, name in enumerate(fields)}
+    zero = np.zeros(len(text), dtype=np.int64)
+    year = part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < _CENTURY[0] % 100, 2000, 1900)
+    month, day = part.get("m", part.get("b", zero)), part["d"]
+    hour, minute, second = (part.get(name, zero) for name in "HMS")
+    known = pc.is_valid(found).to_numpy(zero_copy_only=False) & (year >= 1) & (month >= 1) & (month <= 12)
+    if "I" in part:
+        known &= (part["I"] >= 1) & (part["I"] <= 12)
+        hour = part["I"] % 12 + 12 * part["p"]
+    start = _month_starts(year, np.where(known, month, 1))
+    days = start.astype("datetime64[D]") + (day - 1)
+    known &= (days.astype("datetime64[M]") == start) & (hour < 24) & (minute < 60) & (second < 60)
+    seconds = days.astype(np.int64) * _DAY + hour * 3600 + minute * 60 + second - _offset(form)
+    ticks = seconds * _per_second(form) + part.get("f", zero)
+    return dtype.from_integers(np.where(known, ticks, 0), ~known, dtype_of(form))
+
+
+def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
+    """Write moments as text, the inverse of `read`.
+
+    Args:
+        moments: (N,) moments of type `dtype_of(form)`, within `limits(form)`; what is finer than the form is left out.
+        form: The form.
+
+    Returns:
+        (N,) texts of type large_string, null where a moment is missing.
+    """
+    per = _per_second(form)
+    seconds, fraction = np.divmod(dtype.integers(moments) + _offset(form) * per, per)
+    days, clock = np.divmod(seconds, _DAY)
+    date = days.astype("datetime64[D]")
+    start = date.astype("datetime64[M]")
+    year = start.astype("datetime64[Y]").astype(np.int64) + 1970
+    month = start.astype(np.int64) % 12 + 1
+    hour = clock // 3600
+    part = {
+        "Y": year,
+        "y": year % 100,
+        "m": month,
+        "b": month,
+        "d": (date - start.astype("datetime64[D]")).astype(np.int64) + 1,
+    }
+    part |= {
+        "H": hour,
+        "I": (hour + 11) % 12 + 1,
+        "p": hour // 12,
+        "M": clock // 60 % 60,
+        "S": clock % 60,
+        "f": fraction,
+    }
+    pieces: list[Any] = []
+    for literal, field in _pieces(form):
+        pieces.append(pa.scalar(literal, pa.large_string()))
+        if field:
+            pieces.append(_text(part[field[-1]], field))
+    text: Any = pc.binary_join_element_wise(*pieces, pa.scalar("", pa.large_string()))
+    return cast("pa.Array[Any]", pc.if_else(pc.is_valid(moments), text, pa.scalar(None, pa.large_string())))
+
+
+def _moments(text: pa.Array[Any], form: str) -> pa.Array[Any] | None:
+    """The moments, where writing them gives the same text again."""
+    moments = read(text, form)
+    return moments if moments.null_count == 0 and write(moments, form).equals(text) else None
+
+
+def _days(moments: pa.Array[Any], form: str) -> int:
+    """How many days of the month there are."""
+    local = dtype.integers(moments) // _per_second(form) + _offset(form)
+    days = (local // _DAY).astype("datetime64[D]")
+    return len(np.unique(days - days.astype("datetime64[M]").astype("datetime64[D]")))
+
+
+def _pieces(form: str) -> Iterator[tuple[str, str]]:
+    """Each field with the text before it; the last field is empty."""
+    fields = [*_FIELD.findall(form), ""]
+    return zip(_FIELD.split(form), fields, strict=True)
+
+
+def _fields(form: str) -> list[str]:
+    return [field[-1] for field in _FIELD.findall(form)]
+
+
+def _pattern(form: str, *, named: bool = False) -> str:
+    """A regular expression of what a form writes, and of the same with leading zeros or without."""
+    pattern = ""
+    for literal, field in _pieces(form):
+        pattern += re.escape(literal)
+        if field:
+            one = r"\d{3}" if field == "%3f" else _PATTERNS.get(field[-1], r"\d{1,2}")
+            pattern += f"(?P<{field[-1]}>{one})" if named else one
+    return pattern
+
+
+def _integers(text: Any, field: str) -> np.ndarray:
+    """The numbers that a field of the text says; 0 where there are none."""
+    if field == "b":
+        numbers = pc.add(pc.index_in(text, value_set=_MONTHS), 1)
+    elif field == "p":
+        numbers = pc.index_in(text, value_set=_HALVES)
+    else:
+        numbers = text
+    plain: np.ndarray = numbers.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return plain
+
+
+def _text(numbers: np.ndarray, field: str) -> Any:
+    if field in {"%b", "%p"}:
+        return _MONTHS.take(pa.array(numbers - 1)) if field == "%b" else _HALVES.take(pa.array(numbers))
+    width = {"%Y": 4, "%3f": 3, "%f": 6}.get(field, 1 if field[1] == "-" else 2)
+    return pc.utf8_lpad(pa.array(numbers).cast(pa.large_string()), width, "0")
+
+
+def _month_starts(year: np.ndarray, month: np.ndarray) -> np.ndarray:
+    starts: np.ndarray = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    return starts
+
+
+def _per_second(form: str) -> int:
+    return 10**9 // dtype.nanoseconds(dtype_of(form))
+
+
+def _offset(form: str) -> int:
+    """The seconds by which the clock of a form is ahead of UTC."""
+    match = _FORM.fullmatch(form)
+    zone = (match and match["zone"]) or "Z"
+    if zone == "Z":
+        return 0
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1 if zone[0] == "-" else 1)

@@ -1,0 +1,234 @@
+"""Moments written as text: forms found, read and written."""
+
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scorewise.tabular import written
+
+ZONES = ("", "Z", "+02", "-0330", "+05:30", "-11:00")
+CLOCKS = [date + time for date in written.DATES for time in ("", *written.TIMES)]
+FORMS = [clock + zone for clock in CLOCKS for zone in (ZONES if ":" in clock else ZONES[:1])]
+DAY = 86_400
+
+
+def texts(*cells):
+    return pa.array(cells, pa.large_string())
+
+
+def find(*cells):
+    return written.find_form(texts(*cells))
+
+
+def unit(form):
+    """The ticks between two neighbouring moments that a form tells apart."""
+    per = {"s": 1, "ms": 10**3, "us": 10**6}[written.dtype_of(form).unit]
+    return 1 if per > 1 else 1 if "%S" in form else 60 if "%M" in form else DAY
+
+
+def moments_of(form):
+    low, high = written.limits(form)
+    step = unit(form)
+    return st.integers(0, (high - low) // step).map(lambda count: low + count * step)
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_what_is_written_is_read_again(data):
+    form = data.draw(st.sampled_from(FORMS))
+    ticks = data.draw(st.lists(st.one_of(moments_of(form), st.none()), min_size=1, max_size=5))
+    moments = pa.array(ticks, pa.int64()).cast(written.dtype_of(form))
+    text = written.write(moments, form)
+    assert text.type == pa.large_string()
+    assert written.read(text, form).equals(moments)
+    assert text.null_count == ticks.count(None)
+
+
+def test_the_ends_of_a_form_are_written_and_read():
+    for form in FORMS:
+        assert written.is_form(form)
+        low, high = written.limits(form)
+        ends = pa.array([low, high - (high - low) % unit(form)]).cast(written.dtype_of(form))
+        assert written.read(written.write(ends, form), form).equals(ends), form
+
+
+@settings(max_examples=200)
+@given(
+    st.datetimes(datetime.datetime(1969, 1, 1), datetime.datetime(2068, 12, 31)),
+    st.sampled_from([clock for clock in CLOCKS if "%-" not in clock and "%3f" not in clock]),
+    st.sampled_from(["Z", "-0330", "+05:30"]),
+)
+def test_it_is_written_as_python_does(moment, clock, zone):
+    text = moment.strftime(clock)
+    read = written.read(texts(text), clock).cast(pa.timestamp("us"))
+    assert read[0].as_py() == datetime.datetime.strptime(text, clock)
+    assert written.write(read.cast(written.dtype_of(clock)), clock).to_pylist() == [text]
+    if ":" in clock:
+        there = datetime.datetime.strptime(text + zone, clock + "%z").astimezone(datetime.UTC)
+        read = written.read(texts(text + zone), clock + zone).cast(pa.timestamp("us"))
+        assert read[0].as_py() == there.replace(tzinfo=None)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_form_that_writes_the_same_is_found(data):
+    form = data.draw(st.sampled_from(FORMS))
+    ticks = data.draw(st.lists(moments_of(form), min_size=1, max_size=30, unique=True))
+    text = written.write(pa.array(ticks).cast(written.dtype_of(form)), form)
+    found = written.find_form(text)
+    assert found is not None
+    assert written.write(written.read(text, found), found).equals(text)
+
+
+@pytest.mark.parametrize(
+    ("form", "cells"),
+    [
+        ("%Y-%m-%d", ["2013-06-19", "0001-01-01", "9999-12-31"]),
+        ("%Y/%m/%d", ["2013/06/19", "2013/06/20"]),
+        ("%d.%m.%Y", ["19.06.2013", "01.02.2013"]),
+        ("%-d.%-m.%Y", ["19.6.2013", "1.12.2013"]),
+        ("%m/%d/%Y", ["06/19/2013", "01/02/2013"]),
+        ("%d/%m/%Y", ["19/06/2013", "01/02/2013"]),
+        ("%-m/%-d/%Y", ["6/19/2013", "12/1/2013"]),
+        ("%-d/%-m/%Y", ["19/6/2013", "1/12/2013"]),
+        ("%m/%d/%y", ["06/19/13", "01/02/69"]),
+        ("%d/%m/%y", ["19/06/13", "01/02/68"]),
+        ("%-m/%-d/%y", ["6/19/13", "1/2/00"]),
+        ("%-d/%-m/%y", ["19/6/13", "1/2/99"]),
+        ("%d-%m-%Y", ["19-06-2013", "01-02-2013"]),
+        ("%m-%d-%Y", ["06-19-2013", "01-02-2013"]),
+        ("%d-%b-%Y", ["19-Jun-2013", "01-Feb-2013"]),
+        ("%Y-%m-%d %H:%M", ["2013-06-19 05:00", "2013-06-19 15:00"]),
+        ("%Y-%m-%d %H:%M:%S", ["2013-06-19 05:00:00", "2013-06-19 15:00:59"]),
+        ("%Y-%m-%dT%H:%M", ["2013-06-19T05:00", "2013-06-19T15:00"]),
+        ("%Y-%m-%dT%H:%M:%SZ", ["2013-06-19T05:00:00Z", "2013-06-19T15:00:00Z"]),
+        ("%Y-%m-%dT%H:%M:%S.%3fZ", ["2013-06-19T05:00:00.007Z", "2013-06-19T15:00:00.120Z"]),
+        ("%Y-%m-%d %H:%M:%S.%f", ["2013-06-19 05:00:00.000007", "2013-06-19 15:00:00.120000"]),
+        ("%Y-%m-%d %H:%M:%S+02:00", ["2013-06-19 05:00:00+02:00", "2013-06-20 05:00:00+02:00"]),
+        ("%Y-%m-%d %H:%M:%S-0330", ["2013-06-19 05:00:00-0330", "2013-06-20 05:00:00-0330"]),
+        ("%Y-%m-%d %H:%M:%S+00", ["2013-06-19 05:00:00+00", "2013-06-20 05:00:00+00"]),
+        ("%-m/%-d/%Y %-H:%M", ["1/31/2013 9:05", "1/2/2013 19:05"]),
+        ("%m/%d/%Y %-H:%M:%S", ["01/31/2013 9:05:00", "01/02/2013 0:05:00"]),
+        ("%m/%d/%Y %I:%M %p", ["01/31/2013 12:05 AM", "01/02/2013 01:05 PM"]),
+        ("%-m/%-d/%y %-I:%M %p", ["1/31/13 12:05 AM", "1/2/13 1:05 PM"]),
+        ("%d.%m.%Y %I:%M:%S %p", ["31.01.2013 12:05:00 PM", "02.01.2013 01:05:00 AM"]),
+        ("%d.%m.%Y %-I:%M:%S %p", ["31.01.2013 12:05:00 PM", "02.01.2013 1:05:00 AM"]),
+    ],
+)
+def test_forms_are_found(form, cells):
+    assert find(*cells) == form
+    assert find(cells[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("form", "cells"),
+    [
+        ("%m/%d/%Y", ["01/02/2013", "03/04/2013"]),
+        ("%-m/%-d/%y 9:00", ["1/2/13 9:00", "3/4/13 9:00"]),
+        ("%d-%m-%Y", ["01-02-2013", "03-04-2013"]),
+        ("%d/%m/%Y", ["01/02/2013", "01/04/2013"]),  # firsts of months
+        ("%m/%d/%Y", ["02/01/2013", "04/01/2013"]),
+        ("%m-%d-%Y", ["02-01-2013", "04-01-2013"]),
+        ("%d-%m-%Y", ["01-02-2013", "01-04-2013"]),
+        ("%m/%d/%Y", ["01/01/2013", "01/01/2014"]),
+    ],
+)
+def test_what_is_taken_where_day_and_month_may_be_either(form, cells):
+    assert find(*cells) == form.replace("9:00", "%-H:%M")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        [""],
+        ["red"],
+        ["2013"],
+        ["2013-06"],
+        ["1/2"],
+        ["12-34-56"],
+        ["12/34/56"],
+        ["2013-06-19", "unknown"],
+        ["2013-06-19", "2013/06/19"],
+        ["2013-06-19", "2013-06-19 05:00"],
+        ["1/2/2013", "01/03/2013"],
+        ["1/2/2013 9:05", "1/2/2013 09:06"],
+        ["06/19/2013", "19/06/2013"],
+        ["2020-02-30"],
+        ["2019-02-29"],
+        ["2020-13-01"],
+        ["2020-00-10"],
+        ["2020-01-00"],
+        ["0000-01-01"],
+        ["2020-01-01 24:00"],
+        ["2020-01-01 23:60"],
+        ["2020-01-01 23:59:60"],
+        ["01/01/2020 13:00 PM"],
+        ["01/01/2020 00:00 AM"],
+        ["01-JAN-2020"],
+        ["01-Jän-2020"],
+        ["01-Abc-2020"],
+        [" 2013-06-19"],
+        ["2013-06-19\n"],
+        ["2013-06-19Z"],
+        ["2013-06-19 05:00 UTC"],
+        ["2013-06-19 05:00+24:00"],
+        ["2013-06-19 05:00:00.5"],
+        ["٢٠١٣-٠٦-١٩"],
+        ["2013-03-30T05:00+01:00", "2013-03-31T05:00+02:00"],  # summer time
+        ["2013-03-30T05:00Z", "2013-03-31T05:00"],
+        [*(f"2013-06-{day:02}" for day in range(1, 31)), "2013-06-31"],
+    ],
+)
+def test_other_text_has_no_form(cells):
+    assert find(*cells) is None
+
+
+def test_one_odd_cell_among_many_is_found():
+    days = np.datetime_as_string(np.arange("2000-01-01", "2003-01-01", dtype="datetime64[D]")).tolist()
+    assert find(*days) == "%Y-%m-%d"
+    for odd in ("2003-1-1", "2003-02-29", "x"):
+        assert find(*days[:777], odd, *days[777:]) is None
+
+
+def test_leading_zeros_are_read_whatever_the_form_says():
+    day = written.read(texts("1/2/2013 9:05", "01/02/2013 09:05", "x", None), "%m/%d/%Y %-H:%M")
+    assert day.cast(pa.string()).to_pylist() == ["2013-01-02 09:05:00"] * 2 + [None, None]
+
+
+@pytest.mark.parametrize(
+    ("form", "cells"),
+    [
+        (
+            "%m/%d/%Y",
+            ["2/30/2020", "2/29/2019", "13/1/2020", "0/1/2020", "1/0/2020", "1/32/2020", "1/1/0000", "1/1/20"],
+        ),
+        ("%Y-%m-%dT%H:%M:%SZ", ["2020-01-01T24:00:00Z", "2020-01-01T23:60:00Z", "2020-01-01T23:59:60Z"]),
+        ("%Y-%m-%dT%H:%M:%SZ", ["2020-01-01T23:00:00", "2020-01-01 23:00:00Z", "2020-01-01T23:00:00+00:00"]),
+        ("%d-%b-%Y", ["31-Apr-2020", "01-Abc-2020", "01-jan-2020"]),
+        (
+            "%d.%m.%Y %I:%M %p",
+            ["01.01.2020 13:00 PM", "01.01.2020 00:00 AM", "01.01.2020 01:00 XM", "01.01.2020 01:00"],
+        ),
+    ],
+)
+def test_what_is_not_of_the_form_or_not_in_the_calendar_is_not_read(form, cells):
+    assert written.read(texts(*cells), form).null_count == len(cells)
+
+
+@pytest.mark.parametrize(("form", "years"), [("%Y-%m-%d", (1, 9999)), ("%d/%m/%y", (1969, 2068))])
+def test_limits_are_the_years_that_a_form_can_write(form, years):
+    first, last = (datetime.datetime(year, *day) for year, day in zip(years, ((1, 1), (12, 31)), strict=True))
+    epoch = datetime.datetime(1970, 1, 1)
+    assert written.limits(form) == ((first - epoch).days * DAY, (last - epoch).days * DAY + DAY - 1)
+
+
+@pytest.mark.parametrize(
+    "form", [None, 5, "", "%A", "%d", "%Y-%m-%dZ", "%Y-%m-%d %H", "%Y-%m-%d %H:%M+25:00", "%Y-%m-%d ", "%Y-%m-%d\n"]
+)
+def test_what_is_no_form(form):
+    assert not written.is_form(form)
