@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import json
 
 import numpy as np
 import pandas as pd
@@ -134,6 +135,46 @@ def test_what_lies_beyond_the_codes_is_looked_up_by_the_nearest() -> None:
     fake = codec.decode(9 * rng.normal(size=(2_000, codec.layout.width))).to_pandas()
     assert fake["code"].max() > code.max()
     assert (fake["half"] == fake["code"].clip(0, code.max()) // 50).all()
+
+
+def _orders(rows: int = 3_000) -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame({"quantity": rng.integers(1, 12, rows), "price": rng.integers(99, 50_000, rows) / 100})
+    frame["amount"] = (frame["quantity"] * frame["price"]).round(2)
+    frame["weight"] = pd.array(rng.integers(1, 90_000, rows), dtype="Int64")
+    frame.loc[::5, "weight"] = pd.NA
+    frame["pounds"] = (frame["weight"].astype("Float64") * 2.20462).round(3)
+    return frame
+
+
+def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
+    frame = _orders()
+    codec = Codec.fit(frame)
+    assert codec.schema.column("quantity").kind == "category"  # a number all the same
+    assert {(one.child, one.parents) for one in codec.formulas} == {
+        ("amount", ("quantity", "price")),
+        ("pounds", ("weight",)),
+    }
+    assert codec.scored == ["price", "weight"]
+    again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert again.formulas == codec.formulas
+    noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
+    for one in (codec, again):
+        assert one.decode(one.encode(frame)).to_pandas().equals(to_arrow(frame).to_pandas())
+        fake = one.decode(noise).to_pandas()
+        inside = fake["quantity"] * fake["price"] <= frame["amount"].max()
+        assert inside.mean() > 0.99
+        assert ((fake["quantity"] * fake["price"]).round(2) - fake["amount"]).abs()[inside].max() < 0.011
+        assert (fake["pounds"].isna() == fake["weight"].isna()).all()
+        assert ((fake["weight"] * 2.20462).round(3) - fake["pounds"]).abs().max() < 0.0011
+
+
+def test_what_is_computed_stays_in_the_fitted_range_only_where_that_is_asked_for() -> None:
+    frame = _orders()
+    for clip in (True, False):
+        codec = Codec.fit(frame, clip=clip)
+        fake = codec.decode(3 * np.random.default_rng(2).normal(size=(9_000, codec.layout.width))).to_pandas()
+        assert (fake["amount"].max() > frame["amount"].max()) is not clip
 
 
 def _totals(rows: int = 3_000) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from torch import Tensor
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
 from scorewise.tabular.digits import Digits
+from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.number import Adjust, Number, fit_numbers, protected
 from scorewise.tabular.relation import Combination, Function, find_functions
@@ -71,6 +72,7 @@ class Codec:
         numbers: encoding of each number column.
         levels: number of levels of each category, the missing one included.
         functions: columns that another column determines; they are not encoded.
+        formulas: number columns that are computed from others; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
@@ -85,6 +87,7 @@ class Codec:
         numbers: Mapping[str, Number],
         levels: Mapping[str, int],
         functions: Sequence[Function],
+        formulas: Sequence[Formula],
         sums: Sequence[Sum],
         digits: Mapping[str, Digits],
         clip: bool = True,
@@ -92,10 +95,10 @@ class Codec:
         self.schema = schema
         self.numbers = dict(numbers)
         self.levels = dict(levels)
-        self.functions = tuple(functions)
+        self.functions, self.formulas = tuple(functions), tuple(formulas)
         self.digits = dict(digits)
         self.clip = clip
-        determined = {function.child for function in self.functions}
+        determined = {one.child for one in self.functions} | {one.child for one in self.formulas}
         self.sums = tuple(one for one in sums if not determined & {one.child, *one.parent.names})
         self.scored = [name for name in self.numbers if name not in determined]
         sizes: dict[tuple[str, str], int] = {}
@@ -159,11 +162,14 @@ class Codec:
                 coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
-        numbers = {name: number.freed({one.child for one in functions}) for name, number in numbers.items()}
+        determined = {one.child for one in functions}
+        formulas = find_formulas(cells.numbers, steps, _numeric(schema, cells), determined)
+        determined |= {one.child for one in formulas}
+        numbers = {name: number.freed(determined) for name, number in numbers.items()}
         for name in {one.parent for one in functions} & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
-        return cls(schema, numbers, levels, functions, sums, digits, clip)
+        return cls(schema, numbers, levels, functions, formulas, sums, digits, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -363,6 +369,11 @@ class Codec:
         return low, high, np.stack(blocks, 1).astype(np.int64) if blocks else np.zeros((rows, 0), dtype=np.int64)
 
     def _determine(self, numbers: dict[str, np.ndarray], categories: dict[str, np.ndarray]) -> None:
+        sources = _numeric(self.schema, Cells(numbers, categories)) if self.formulas else {}
+        for formula in self.formulas:  # the parents of these are not determined; those of functions may be
+            computed = formula.of(sources)
+            ends = self.numbers[formula.child].marginal.ends
+            numbers[formula.child] = np.clip(computed, *ends) if self.clip else computed
         for child, parent, table in self.functions:
             if parent in self.numbers:
                 known = self.numbers[parent].values
@@ -391,6 +402,7 @@ class Codec:
             },
             "levels": self.levels,
             "functions": [[function.child, function.parent] for function in self.functions],
+            "formulas": [one.to_json() for one in self.formulas],
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "digits": list(self.digits),
         }
@@ -435,17 +447,31 @@ class Codec:
             Function(child, parent, arrays[f"function.{i}"].numpy())
             for i, (child, parent) in enumerate(said["functions"])
         ]
+        formulas = [Formula.from_json(one) for one in said.get("formulas", [])]  # models of before have none
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         digits = {
             name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())
             for i, name in enumerate(said["digits"])
         }
-        return cls(Schema.from_json(said["schema"]), numbers, said["levels"], functions, sums, digits, said["clip"])
+        schema, clip = Schema.from_json(said["schema"]), said["clip"]
+        return cls(schema, numbers, said["levels"], functions, formulas, sums, digits, clip)
 
 
 def cells_order(schema: Schema) -> list[str]:
     """Names of the learnable columns in table order."""
     return [column.name for column in schema.columns if column.learnable]
+
+
+def _numeric(schema: Schema, cells: Cells) -> dict[str, np.ndarray]:
+    """Values of all columns that are numbers, those included of which few values make a category."""
+    found: dict[str, np.ndarray] = {}
+    for column in schema.columns:
+        if column.name in cells.numbers:
+            found[column.name] = cells.numbers[column.name]
+        elif column.name in cells.categories and column.numeric_levels is not None:
+            levels = np.append(column.numeric_levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
+            found[column.name] = levels[cells.categories[column.name]]
+    return found
 
 
 def _category_codes(

@@ -121,6 +121,13 @@ class Column:
         return self.dtype if self.written is None else written.dtype_of(self.written)
 
     @property
+    def numeric_levels(self) -> np.ndarray | None:
+        """The levels as float64, shape (L,); None where they are no numbers, or there are none."""
+        if self.levels is None or dtype.family(self.dtype) not in _NUMERIC:
+            return None
+        return dtype.floats(level.from_json(self.levels, self.dtype))
+
+    @property
     def learnable(self) -> bool:
         """Whether a model learns the column: it is a number or a category."""
         return self.kind in {"number", "category"}

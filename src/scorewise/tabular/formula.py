@@ -1,0 +1,266 @@
+"""Columns that are computed from one or two others, such as a price in another currency, a logarithm or a product."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scorewise.tabular import grid
+
+SCREENED_ROWS = 500
+FEWEST_ROWS, FEWEST_VALUES = 100, 20
+ALIKE = 0.99
+"""Least correlation of a column with what it may be computed from."""
+MOST_PAIRED = 64
+"""Columns of which products and quotients are looked at, of which there are the square of it and more."""
+MOST_TRIED = 16
+"""Ways in which a column may be computed that are tried, those that it is most correlated with."""
+PRECISION = 2.0**-22
+"""Share of its largest size to which a column has to be right: it may come from floats of 32 bits."""
+SLACK = 1e-4
+"""Share of a step beyond one half that a line may be off by before its numbers are rounded."""
+MOST_DIGITS = 6
+CONSTRAINTS, ROUNDS, FINE = 64, 20, 1e-5
+
+_ONE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "x": lambda x: x,
+    "log(x)": np.log,
+    "sqrt(x)": np.sqrt,
+    "x^2": np.square,
+    "1/x": np.reciprocal,
+}
+_TWO: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"x*y": np.multiply, "x/y": np.divide}
+_Term = tuple[tuple[str, ...], str]
+"""Names of one or two columns, and a shape."""
+
+
+class Formula(NamedTuple):
+    """A number column that is computed from others: `offset + slope shape(parents)`, up to the rounding of the column.
+
+    A child that is rounded down is in it too: `floor(x / 365)` is `x / 365 - 1/2`, rounded.
+
+    Attributes:
+        child: name of the computed column.
+        parents: names of one or two columns, x and y.
+        shape: of one column "x", "log(x)", "sqrt(x)", "x^2" or "1/x"; of two "x*y" or "x/y".
+        offset: in the unit of the child.
+        slope: in the unit of the child for one of the shape.
+    """
+
+    child: str
+    parents: tuple[str, ...]
+    shape: str
+    offset: float
+    slope: float
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Formula:
+        """Rebuild it from `to_json`.
+
+        Args:
+            said: the plain form.
+
+        Returns:
+            The formula.
+
+        Raises:
+            KeyError: if a field is missing.
+            ValueError: if the shape is not one of so many columns.
+        """
+        parents = tuple(map(str, said["parents"]))
+        shapes: Collection[str] = {1: _ONE.keys(), 2: _TWO.keys()}.get(len(parents), ())
+        if said["shape"] not in shapes:
+            raise ValueError(f"a formula must have a shape of its one or two parents, however: {said}")
+        return cls(str(said["child"]), parents, said["shape"], float(said["offset"]), float(said["slope"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the formula as plain values."""
+        return self._asdict() | {"parents": list(self.parents)}
+
+    def of(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compute the column, before it is rounded.
+
+        Args:
+            values: of its parents, (N,) each, NaN where missing.
+
+        Returns:
+            Shape (N,), NaN where a parent is missing.
+        """
+        return self.offset + self.slope * _shaped((self.parents, self.shape), values)
+
+
+def find_formulas(
+    numbers: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    sources: Mapping[str, np.ndarray],
+    taken: Collection[str] = (),
+) -> list[Formula]:
+    """Find the number columns that are computed from others, in every row, to the unit in which they are written.
+
+    A column counts as found where `FEWEST_ROWS` rows tell of it, and `FEWEST_VALUES` values of it among
+    `SCREENED_ROWS` rows; where it is missing just where a parent is; and where one offset and slope, rounded to the
+    grid of the column, give each of its values, up to `PRECISION`. Numbers of few digits are tried, then those with
+    the least largest error. The columns later in the table are tried first, one parent before two, and no parent is
+    itself computed.
+
+    Args:
+        numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
+        steps: spacing of the grid of each, or None.
+        sources: values of the columns that they may be computed from, likewise; these may be among them.
+        taken: columns that are known to depend on others: they are neither computed nor parents.
+
+    Returns:
+        The formulas.
+    """
+    sources = {name: values for name, values in sources.items() if name not in taken}
+    rows = len(next(iter(sources.values()), []))
+    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
+    quick = {name: values[screen] for name, values in sources.items()}
+    children = [
+        name
+        for name in reversed(list(numbers))
+        if name not in taken
+        and np.count_nonzero(~np.isnan(numbers[name])) >= FEWEST_ROWS
+        and len(np.unique(numbers[name][screen])) >= FEWEST_VALUES
+    ]
+    found: dict[str, Formula] = {}
+    parents: set[str] = set()
+    for terms in (_ones(quick), _twos(quick)):
+        for child, term in _alike({name: numbers[name][screen] for name in children}, terms, quick):
+            if child in found or child in parents or found.keys() & set(term[0]) or child in term[0]:
+                continue
+            parts = [{name: of[name] for name in term[0]} for of in (quick, sources)]
+            short, whole = numbers[child][screen], numbers[child]
+            if not _fit(short, parts[0], term, steps[child], exact=False):
+                continue
+            if line := _fit(whole, parts[1], term, steps[child], exact=True):
+                found[child] = Formula(child, *term, *line)
+                parents.update(term[0])
+    return list(found.values())
+
+
+def _ones(values: Mapping[str, np.ndarray]) -> list[_Term]:
+    return [((name,), shape) for shape in _ONE for name in values]
+
+
+def _twos(values: Mapping[str, np.ndarray]) -> Iterator[_Term]:
+    names = list(values)[:MOST_PAIRED]
+    for x, y in itertools.combinations(names, 2):
+        yield from (((x, y), "x*y"), ((x, y), "x/y"), ((y, x), "x/y"))
+
+
+def _alike(
+    children: Mapping[str, np.ndarray], terms: Iterable[_Term], values: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, _Term]]:
+    """Go through the children, and through the terms that each is correlated with.
+
+    Yields:
+        A child and a term; of one child those that fit best first.
+    """
+    terms = list(terms)
+    if not children or not terms:
+        return
+    standard = np.stack([_standardised(one) for one in children.values()])
+    close = np.abs(standard @ np.stack([_standardised(_shaped(term, values)) for term in terms], 1))
+    for child, row in zip(children, close, strict=True):
+        likely = np.flatnonzero(row >= ALIKE)
+        for j in likely[np.argsort(-row[likely], kind="stable")][:MOST_TRIED].tolist():
+            yield child, terms[j]
+
+
+def _shaped(term: _Term, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    parents, shape = term
+    with np.errstate(all="ignore"):  # the logarithm of 0 and the like are no numbers, and said to be so
+        if len(parents) == 1:
+            shaped = _ONE[shape](values[parents[0]])
+        else:
+            shaped = _TWO[shape](values[parents[0]], values[parents[1]])
+    return np.where(np.isfinite(shaped), shaped, np.nan)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Values with mean 0 and sum of squares 1; 0 where missing, or all of them where they do not vary."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return np.zeros(len(values))
+    with np.errstate(all="ignore"):  # huge values, whose squares are infinite, correlate with nothing
+        centred = np.where(known, values - values[known].mean(), 0.0)
+        scaled = centred / np.sqrt(np.square(centred).sum())
+    return np.where(np.isfinite(scaled), scaled, 0.0)
+
+
+def _fit(
+    child: np.ndarray, values: Mapping[str, np.ndarray], term: _Term, step: float | None, exact: bool
+) -> tuple[float, float] | None:
+    """Offset and slope that are right in all rows; where that need not be `exact`, up to half a step and a little."""
+    shaped = _shaped(term, values)
+    known = ~np.isnan(child)
+    gone = np.any([np.isnan(one) for one in values.values()], axis=0)
+    if not (np.array_equal(known, ~gone) and np.array_equal(known, ~np.isnan(shaped))):
+        return None
+    y, g = child[known], shaped[known]
+    precision = PRECISION * float(np.abs(y).max())
+    most = precision if step is None else max(precision, (0.5 + SLACK) * step)
+    centre, spread, base = float(g.mean()), float(g.std()), float(y.mean())
+    if not (np.isfinite(most) and np.isfinite(spread) and spread > 0 and most > 0):
+        return None
+    offset, slope = _minimax((y - base) / most, (g - centre) / spread)
+    slope *= most / spread
+    offset = base + offset * most - slope * centre
+    if np.abs(y - offset - slope * g).max() > most:
+        return None
+    if not exact:
+        return offset, slope
+    for line in (*_plain(offset, slope, most), (offset, slope)):
+        computed = line[0] + line[1] * g
+        if step is not None:
+            computed = grid.snap(computed, step)
+        if np.abs(y - computed).max() <= precision:
+            return line
+    return None
+
+
+def _plain(offset: float, slope: float, unit: float) -> Iterator[tuple[float, float]]:
+    """Round a line's numbers to few digits, such as those of a rate that people have set.
+
+    Yields:
+        Offset and slope.
+    """
+    for digits in range(1, MOST_DIGITS + 1):
+        short = float(f"{slope:.{digits}g}")
+        yield 0.0, short
+        if abs(offset) > unit:
+            yield float(f"{offset:.{digits}g}"), short
+
+
+def _minimax(y: np.ndarray, g: np.ndarray) -> tuple[float, float]:
+    """Offset and slope of the line whose largest error is least, where that may be below 1; found on rows that bind."""
+    from scipy.optimize import linprog
+
+    slope, offset = np.polyfit(g, y, 1).tolist()
+    error = np.abs(y - offset - slope * g)
+    least = 1.0
+    if np.sqrt(np.square(error).mean()) > least:  # no line has a largest error below the least root mean square
+        return offset, slope
+    binding = np.zeros(0, dtype=np.int64)
+    for _ in range(ROUNDS):
+        binding = np.union1d(binding, np.argpartition(error, max(0, len(y) - CONSTRAINTS))[-CONSTRAINTS:])
+        ones = np.ones(len(binding))
+        above = np.stack([ones, g[binding], -ones], 1)
+        below = np.stack([-ones, -g[binding], -ones], 1)
+        solved = linprog(
+            [0, 0, 1],
+            A_ub=np.concatenate([above, below]),
+            b_ub=np.concatenate([y[binding], -y[binding]]),
+            bounds=[(None, None), (None, None), (0, None)],
+        )
+        if not solved.success:
+            break
+        offset, slope, least = solved.x.tolist()
+        error = np.abs(y - offset - slope * g)
+        if error.max() <= least + FINE or least > 1:
+            break
+    return offset, slope

@@ -1,0 +1,156 @@
+"""Computed columns are found where every row fits, and nothing else is."""
+
+import json
+
+import numpy as np
+import pytest
+
+from scorewise.tabular.formula import Formula, find_formulas
+
+_ROWS = 3_000
+
+
+def _columns() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {"x": rng.integers(1, 20_000, _ROWS) / 10, "y": rng.integers(1, 9_000, _ROWS) / 1.0}
+
+
+def _found(columns: dict[str, np.ndarray], steps: dict[str, float | None] | None = None) -> list[Formula]:
+    return find_formulas(columns, steps or dict.fromkeys(columns, 0.01), columns)
+
+
+_SHAPES = {
+    "x": lambda x, y: x,
+    "log(x)": lambda x, y: np.log(x),
+    "sqrt(x)": lambda x, y: np.sqrt(x),
+    "x^2": lambda x, y: x**2,
+    "1/x": lambda x, y: 1 / x,
+    "x*y": lambda x, y: x * y,
+    "x/y": lambda x, y: x / y,
+}
+
+
+@pytest.mark.parametrize("shape", _SHAPES)
+@pytest.mark.parametrize("rounded", [True, False])
+def test_each_shape_is_found_and_gives_every_row_to_the_unit(shape: str, rounded: bool) -> None:
+    columns = _columns()
+    plain = _SHAPES[shape](columns["x"], columns["y"])
+    child = 7 + 1_000 * plain / np.ptp(plain)
+    columns["child"] = child.round(2) if rounded else child
+    (formula,) = _found(columns, {"x": 0.1, "y": 1.0, "child": 0.01 if rounded else None})
+    assert (formula.child, formula.shape) == ("child", shape)
+    assert formula.parents == (("x", "y") if len(formula.parents) == 2 else ("x",))
+    if rounded:
+        np.testing.assert_array_equal(formula.of(columns).round(2), columns["child"])
+    else:
+        np.testing.assert_allclose(formula.of(columns), columns["child"], atol=1_007 * 2**-22, rtol=0)
+
+
+def test_a_quotient_knows_which_of_the_two_is_above() -> None:
+    columns = _columns()
+    columns["child"] = (1_000 * columns["y"] / columns["x"]).round(2)
+    (formula,) = _found(columns)
+    assert (formula.parents, formula.shape) == (("y", "x"), "x/y")
+
+
+def test_rounding_down_and_rates_that_end_in_ties_are_found() -> None:
+    rng = np.random.default_rng(1)
+    days = rng.integers(6_000, 30_000, _ROWS).astype(np.float64)
+    minutes = rng.integers(0, 4_000, _ROWS) / 10
+    columns = {"days": days, "years": days // 365, "minutes": minutes, "charge": (0.17 * minutes).round(2)}
+    found = {f.child: f for f in _found(columns, {"days": 1.0, "years": 1.0, "minutes": 0.1, "charge": 0.01})}
+    assert set(found) == {"years", "charge"}
+    np.testing.assert_array_equal(np.rint(found["years"].of(columns)), columns["years"])
+    np.testing.assert_array_equal(found["charge"].of(columns).round(2), columns["charge"])
+    assert (found["charge"].offset, found["charge"].slope) == (0.0, 0.17)
+
+
+def test_ties_that_are_all_rounded_up_are_found() -> None:
+    tenths = np.random.default_rng(1).integers(0, 4_000, _ROWS)
+    columns = {"minutes": tenths / 10, "charge": (17 * tenths + 5) // 10 / 100}  # 17 tenths of a cent each, half up
+    (formula,) = _found(columns, {"minutes": 0.1, "charge": 0.01})
+    np.testing.assert_array_equal(formula.of(columns).round(2), columns["charge"])
+
+
+def test_floats_of_32_bits_are_told_to_their_precision() -> None:
+    columns = _columns()
+    columns["child"] = np.log(columns["x"]).astype(np.float32).astype(np.float64)
+    (formula,) = _found(columns, {"x": 0.1, "y": 1.0, "child": 1e-9})
+    assert (formula.shape, formula.offset, formula.slope) == ("log(x)", 0.0, 1.0)
+
+
+def test_one_row_that_does_not_fit_and_nothing_is_found() -> None:
+    columns = _columns()
+    columns["child"] = (3 * columns["x"]).round(2)
+    assert len(_found(columns)) == 1
+    columns["child"][1_234] += 0.2
+    assert _found(columns) == []
+
+
+def test_a_curve_of_another_shape_and_noise_are_not_found() -> None:
+    columns = _columns()
+    rng = np.random.default_rng(2)
+    columns["cube"] = ((columns["x"] / 100) ** 3).round(2)
+    columns["noisy"] = (columns["x"] + 0.02 * rng.normal(size=_ROWS)).round(2)
+    assert _found(columns) == []
+
+
+def test_too_few_rows_or_values_are_no_evidence() -> None:
+    short = {name: values[:99] for name, values in _columns().items()}
+    assert _found({**short, "child": 2 * short["x"]}) == []
+    columns = _columns()
+    columns["x"] = np.random.default_rng(3).integers(0, 19, _ROWS).astype(np.float64)
+    assert _found({**columns, "child": 2 * columns["x"]}) == []
+
+
+def test_a_column_is_missing_where_a_parent_is_and_nowhere_else() -> None:
+    columns = _columns()
+    columns["x"][::7] = np.nan
+    columns["child"] = (2 * columns["x"] * columns["y"]).round(2)
+    (formula,) = _found(columns)
+    assert np.isnan(formula.of(columns))[::7].all()
+    columns["child"][1] = np.nan
+    assert _found(columns) == []
+
+
+def test_a_quotient_by_0_is_no_value_of_a_column_that_has_one_there() -> None:
+    columns = _columns()
+    columns["child"] = (100 * columns["x"] / columns["y"]).round(2)
+    columns["y"][5], columns["child"][5] = 0.0, 0.0
+    assert _found(columns) == []
+
+
+def test_later_columns_are_computed_from_columns_that_are_not() -> None:
+    columns = _columns()
+    columns = {"x": columns["x"], "twice": 2 * columns["x"], "y": columns["y"], "last": 6 * columns["x"] + 1}
+    found = {f.child: f.parents for f in _found(columns)}
+    assert found == {"last": ("x",), "twice": ("x",)} or found == {"last": ("twice",), "x": ("twice",)}
+    assert not set(found) & {parent for parents in found.values() for parent in parents}
+
+
+def test_columns_that_depend_on_others_already_are_left_alone() -> None:
+    columns = _columns()
+    columns["child"] = 2 * columns["x"]
+    steps = dict.fromkeys(columns, 0.01)
+    assert find_formulas(columns, steps, columns, taken={"child"}) == []
+    assert find_formulas(columns, steps, columns, taken={"x"}) == []
+
+
+def test_huge_values_and_constants_are_no_trouble() -> None:
+    columns = _columns()
+    columns["huge"] = np.random.default_rng(4).uniform(-1, 1, _ROWS) * 1e308
+    columns["same"] = np.ones(_ROWS)
+    columns["gone"] = np.full(_ROWS, np.nan)
+    assert find_formulas(columns, {**dict.fromkeys(columns, 0.01), "huge": None}, columns) == []
+    assert find_formulas({}, {}, {}) == []
+
+
+def test_a_formula_goes_through_json() -> None:
+    formula = Formula("rate", ("count", "size"), "x/y", -0.5, 1e4)
+    assert Formula.from_json(json.loads(json.dumps(formula.to_json()))) == formula
+
+
+@pytest.mark.parametrize(("parents", "shape"), [(["a"], "x*y"), (["a", "b"], "log(x)"), ([], "x"), (["a"], "exec")])
+def test_a_shape_that_does_not_fit_its_parents_is_refused(parents: list[str], shape: str) -> None:
+    with pytest.raises(ValueError, match="a formula must have a shape of its one or two parents, however: "):
+        Formula.from_json({"child": "c", "parents": parents, "shape": shape, "offset": 0.0, "slope": 1.0})
