@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from scorewise.tabular import grid
 from scorewise.tabular.formula import Formula, find_formulas
 
 _ROWS = 3_000
@@ -16,7 +17,8 @@ def _columns() -> dict[str, np.ndarray]:
 
 
 def _found(columns: dict[str, np.ndarray], steps: dict[str, float | None] | None = None) -> list[Formula]:
-    return find_formulas(columns, steps or dict.fromkeys(columns, 0.01), columns)
+    steps = steps or {name: grid.step(values[~np.isnan(values)]) for name, values in columns.items()}
+    return find_formulas(columns, steps, columns)
 
 
 _SHAPES = {
@@ -72,6 +74,15 @@ def test_ties_that_are_all_rounded_up_are_found() -> None:
     np.testing.assert_array_equal(formula.of(columns).round(2), columns["charge"])
 
 
+def test_amounts_are_told_to_the_unit_however_large_they_are() -> None:
+    columns = _columns()
+    columns["child"] = (columns["x"] * columns["y"]).round(2)
+    assert len(_found(columns)) == 1
+    middle = np.argsort(columns["child"])[_ROWS // 2]
+    columns["child"][middle] = np.round(columns["child"][middle] + 0.1, 1)  # of millions
+    assert _found(columns) == []
+
+
 def test_floats_of_32_bits_are_told_to_their_precision() -> None:
     columns = _columns()
     columns["child"] = np.log(columns["x"]).astype(np.float32).astype(np.float64)
@@ -118,14 +129,42 @@ def test_a_quotient_by_0_is_no_value_of_a_column_that_has_one_there() -> None:
     columns["child"] = (100 * columns["x"] / columns["y"]).round(2)
     columns["y"][5], columns["child"][5] = 0.0, 0.0
     assert _found(columns) == []
+    columns["child"][5] = np.nan
+    (formula,) = _found(columns)
+    assert np.isnan(formula.of(columns)).nonzero()[0].tolist() == [5]
 
 
-def test_later_columns_are_computed_from_columns_that_are_not() -> None:
+def test_what_is_computed_may_be_computed_from_and_comes_first() -> None:
     columns = _columns()
-    columns = {"x": columns["x"], "twice": 2 * columns["x"], "y": columns["y"], "last": 6 * columns["x"] + 1}
-    found = {f.child: f.parents for f in _found(columns)}
-    assert found == {"last": ("x",), "twice": ("x",)} or found == {"last": ("twice",), "x": ("twice",)}
-    assert not set(found) & {parent for parents in found.values() for parent in parents}
+    amount = (columns["x"] * columns["y"] / 7).round(2)
+    columns = {"tax": (0.19 * amount).round(2), "amount": amount, **columns}
+    found = _found(columns, {"tax": 0.01, "amount": 0.01, "x": 0.1, "y": 1.0})
+    assert [(f.child, f.parents) for f in found] == [("amount", ("x", "y")), ("tax", ("amount",))]
+
+
+def test_what_fits_the_rows_that_there_are_and_no_others_is_no_formula() -> None:
+    rng = np.random.default_rng(7)
+    quantity, price = rng.integers(1, 900, _ROWS) * 1.0, rng.integers(99, 50_000, _ROWS) / 100
+    steps = {"amount": 0.01, "price": 0.01, "quantity": 1.0, "charge": 0.01, "minutes": 0.1}
+    columns = {"amount": (quantity * price).round(2), "price": price, "quantity": quantity}
+    assert [f.child for f in _found(columns, steps)] == ["amount"]  # not the quantity, nor the price
+    minutes = rng.integers(0, 4_000, _ROWS) / 10
+    columns = {"charge": (0.17 * minutes).round(2), "minutes": minutes}
+    assert [f.child for f in _found(columns, steps)] == ["charge"]
+    square = rng.integers(100, 5_000, _ROWS) / 10
+    columns = {"area": (square**2).round(2), "side": square}
+    assert [f.child for f in _found(columns, {"area": 0.01, "side": 0.1})] == ["area"]
+
+
+def test_no_column_depends_on_itself() -> None:
+    x = _columns()["x"]
+    columns = {"x": x, "twice": 2 * x, "other": 6 * x + 1}
+    found = _found(columns)
+    assert [f.child for f in found] in (["twice", "other"], ["other", "twice"])
+    seen = {"x"}
+    for formula in found:
+        assert seen >= set(formula.parents)
+        seen.add(formula.child)
 
 
 def test_columns_that_depend_on_others_already_are_left_alone() -> None:

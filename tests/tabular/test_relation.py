@@ -35,6 +35,11 @@ def test_a_function_needs_rows_that_could_have_told_otherwise() -> None:
     levels = {"many": 201, "flag": 2}
     alone = np.append(many, 200)  # one level of one row, and the only one with the flag: an accident
     assert find_functions({"many": alone, "flag": (alone == 200).astype(np.int64)}, levels) == []
+    apart = np.append(many, np.arange(200, 215))  # so are fifteen such levels
+    levels |= {"apart": 215}
+    assert find_functions({"apart": apart, "flag": (apart >= 200).astype(np.int64)}, levels) == []
+    few = np.append(many, [200] * 9)  # and nine rows of one level
+    assert find_functions({"many": few, "flag": (few == 200).astype(np.int64)}, levels) == []
     flag = np.isin(many, [7, 8]).astype(np.int64)
     found = find_functions({"many": many, "flag": flag}, levels)
     assert [(f.child, f.parent) for f in found] == [("flag", "many")]

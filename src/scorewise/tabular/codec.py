@@ -22,6 +22,7 @@ from torch import Tensor
 
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
+from scorewise.tabular import grid
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.marginal import Marginal
@@ -163,7 +164,7 @@ class Codec:
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
         determined = {one.child for one in functions}
-        formulas = find_formulas(cells.numbers, steps, _numeric(schema, cells), determined)
+        formulas = find_formulas(cells.numbers, steps | _level_steps(schema), _numeric(schema, cells), determined)
         determined |= {one.child for one in formulas}
         numbers = {name: number.freed(determined) for name, number in numbers.items()}
         for name in {one.parent for one in functions} & numbers.keys():
@@ -370,10 +371,12 @@ class Codec:
 
     def _determine(self, numbers: dict[str, np.ndarray], categories: dict[str, np.ndarray]) -> None:
         sources = _numeric(self.schema, Cells(numbers, categories)) if self.formulas else {}
-        for formula in self.formulas:  # the parents of these are not determined; those of functions may be
-            computed = formula.of(sources)
-            ends = self.numbers[formula.child].marginal.ends
-            numbers[formula.child] = np.clip(computed, *ends) if self.clip else computed
+        for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
+            marginal, computed = self.numbers[formula.child].marginal, formula.of(sources)
+            if marginal.step is not None:
+                computed = grid.snap(computed, marginal.step)
+            computed = np.clip(computed, *marginal.ends) if self.clip else computed
+            numbers[formula.child] = sources[formula.child] = computed
         for child, parent, table in self.functions:
             if parent in self.numbers:
                 known = self.numbers[parent].values
@@ -460,6 +463,12 @@ class Codec:
 def cells_order(schema: Schema) -> list[str]:
     """Names of the learnable columns in table order."""
     return [column.name for column in schema.columns if column.learnable]
+
+
+def _level_steps(schema: Schema) -> dict[str, float | None]:
+    """Spacing of the grid of the levels of each category, or None."""
+    levels = {column.name: column.numeric_levels for column in schema.categories}
+    return {name: None if values is None else grid.step(values) for name, values in levels.items()}
 
 
 def _numeric(schema: Schema, cells: Cells) -> dict[str, np.ndarray]:

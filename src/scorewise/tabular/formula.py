@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +18,16 @@ MOST_PAIRED = 64
 """Columns of which products and quotients are looked at, of which there are the square of it and more."""
 MOST_TRIED = 16
 """Ways in which a column may be computed that are tried, those that it is most correlated with."""
-PRECISION = 2.0**-22
-"""Share of its largest size to which a column has to be right: it may come from floats of 32 bits."""
+PRECISION, FINE_GRID = 2.0**-22, 1e-4
+"""Share of its largest size to which a column has to be right that has no grid, or one finer than this: it may come
+from floats of 32 bits."""
+ROUNDING = 1e-12
+"""The same share of a column on a coarser grid: the rounding of floats of 64 bits."""
 SLACK = 1e-4
 """Share of a step beyond one half that a line may be off by before its numbers are rounded."""
 MOST_DIGITS = 6
+LEAST_ROUNDED = 0.24
+"""Least standard deviation of what rounding takes or adds, in steps: 0.29 by chance, 0.25 where it is 0 or half."""
 CONSTRAINTS, ROUNDS, FINE = 64, 20, 1e-5
 
 _ONE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -87,7 +92,7 @@ class Formula(NamedTuple):
             values: of its parents, (N,) each, NaN where missing.
 
         Returns:
-            Shape (N,), NaN where a parent is missing.
+            Shape (N,), NaN where a parent is missing or the shape has no value, as a quotient by 0.
         """
         return self.offset + self.slope * _shaped((self.parents, self.shape), values)
 
@@ -101,19 +106,21 @@ def find_formulas(
     """Find the number columns that are computed from others, in every row, to the unit in which they are written.
 
     A column counts as found where `FEWEST_ROWS` rows tell of it, and `FEWEST_VALUES` values of it among
-    `SCREENED_ROWS` rows; where it is missing just where a parent is; and where one offset and slope, rounded to the
-    grid of the column, give each of its values, up to `PRECISION`. Numbers of few digits are tried, then those with
-    the least largest error. The columns later in the table are tried first, one parent before two, and no parent is
-    itself computed.
+    `SCREENED_ROWS` rows; where it is missing just where a parent is, or where the shape has no value; and where one
+    offset and slope, rounded to the grid of the column, give each of its values, to `PRECISION` where there is no grid.
+    Numbers of few digits are tried, then those with the least largest error. A quantity is near `amount / price` in the
+    rows that there are, and would not be in others: on a grid, either all rows come to lie on it by the grids of the
+    parents, or rounding takes or adds as much as it does by chance. The columns later in the table are tried first, one
+    parent before two. A parent may itself be computed, from others than its child.
 
     Args:
         numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
-        steps: spacing of the grid of each, or None.
+        steps: spacing of the grid of each of these and of the sources, or None.
         sources: values of the columns that they may be computed from, likewise; these may be among them.
         taken: columns that are known to depend on others: they are neither computed nor parents.
 
     Returns:
-        The formulas.
+        The formulas, each after those of its parents.
     """
     sources = {name: values for name, values in sources.items() if name not in taken}
     rows = len(next(iter(sources.values()), []))
@@ -127,19 +134,35 @@ def find_formulas(
         and len(np.unique(numbers[name][screen])) >= FEWEST_VALUES
     ]
     found: dict[str, Formula] = {}
-    parents: set[str] = set()
     for terms in (_ones(quick), _twos(quick)):
         for child, term in _alike({name: numbers[name][screen] for name in children}, terms, quick):
-            if child in found or child in parents or found.keys() & set(term[0]) or child in term[0]:
+            if child in found or any(_depends(parent, child, found) for parent in term[0]):
                 continue
             parts = [{name: of[name] for name in term[0]} for of in (quick, sources)]
             short, whole = numbers[child][screen], numbers[child]
             if not _fit(short, parts[0], term, steps[child], exact=False):
                 continue
-            if line := _fit(whole, parts[1], term, steps[child], exact=True):
+            line = _fit(whole, parts[1], term, steps[child], exact=True)
+            if line and _is_rounded(whole, parts[1], term, line, steps[child], [steps[name] for name in term[0]]):
                 found[child] = Formula(child, *term, *line)
-                parents.update(term[0])
-    return list(found.values())
+    return list(_in_order(found))
+
+
+def _depends(name: str, other: str, found: Mapping[str, Formula]) -> bool:
+    parents = found[name].parents if name in found else ()
+    return name == other or any(_depends(parent, other, found) for parent in parents)
+
+
+def _in_order(found: Mapping[str, Formula]) -> Iterator[Formula]:
+    """Bring formulas into an order in which parents come before what is computed from them.
+
+    Yields:
+        The formulas.
+    """
+    left = dict(found)
+    while left:
+        for child in [name for name, one in left.items() if left.keys().isdisjoint(one.parents)]:
+            yield left.pop(child)
 
 
 def _ones(values: Mapping[str, np.ndarray]) -> list[_Term]:
@@ -198,19 +221,19 @@ def _fit(
     """Offset and slope that are right in all rows; where that need not be `exact`, up to half a step and a little."""
     shaped = _shaped(term, values)
     known = ~np.isnan(child)
-    gone = np.any([np.isnan(one) for one in values.values()], axis=0)
-    if not (np.array_equal(known, ~gone) and np.array_equal(known, ~np.isnan(shaped))):
+    if not np.array_equal(known, ~np.isnan(shaped)):
         return None
     y, g = child[known], shaped[known]
-    precision = PRECISION * float(np.abs(y).max())
-    most = precision if step is None else max(precision, (0.5 + SLACK) * step)
+    size = float(np.abs(y).max())
+    precision = PRECISION * size if step is None or step < FINE_GRID else ROUNDING * size
+    most = max(precision, (0.5 + SLACK) * (step or 0.0))
     centre, spread, base = float(g.mean()), float(g.std()), float(y.mean())
     if not (np.isfinite(most) and np.isfinite(spread) and spread > 0 and most > 0):
         return None
     offset, slope = _minimax((y - base) / most, (g - centre) / spread)
     slope *= most / spread
     offset = base + offset * most - slope * centre
-    if np.abs(y - offset - slope * g).max() > most:
+    if slope == 0 or np.abs(y - offset - slope * g).max() > most:
         return None
     if not exact:
         return offset, slope
@@ -223,17 +246,37 @@ def _fit(
     return None
 
 
+def _is_rounded(
+    child: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    term: _Term,
+    line: tuple[float, float],
+    step: float | None,
+    grids: Sequence[float | None],
+) -> bool:
+    """Whether the column is what the line gives, rounded, for other values of its parents too."""
+    if step is None or step < FINE_GRID:
+        return True
+    offset, slope = line
+    if np.nanstd(child - offset - slope * _shaped(term, values)) >= LEAST_ROUNDED * step:
+        return True
+    spacing = np.prod([np.nan if one is None else one for one in grids]) * slope / step
+    power = {"x": 1, "x*y": 1, "x^2": grids[0] or np.nan}.get(term[1], np.nan)
+    jump = abs(spacing * power)
+    return bool(jump > 0.5 and abs(jump - np.rint(jump)) <= SLACK)
+
+
 def _plain(offset: float, slope: float, unit: float) -> Iterator[tuple[float, float]]:
-    """Round a line's numbers to few digits, such as those of a rate that people have set.
+    """Round a line's numbers to few digits, such as those of a rate that people have set, or of what they divide by.
 
     Yields:
         Offset and slope.
     """
     for digits in range(1, MOST_DIGITS + 1):
-        short = float(f"{slope:.{digits}g}")
-        yield 0.0, short
-        if abs(offset) > unit:
-            yield float(f"{offset:.{digits}g}"), short
+        for short in (float(f"{slope:.{digits}g}"), 1 / float(f"{1 / slope:.{digits}g}")):
+            yield 0.0, short
+            if abs(offset) > unit:
+                yield float(f"{offset:.{digits}g}"), short
 
 
 def _minimax(y: np.ndarray, g: np.ndarray) -> tuple[float, float]:
@@ -241,11 +284,10 @@ def _minimax(y: np.ndarray, g: np.ndarray) -> tuple[float, float]:
     from scipy.optimize import linprog
 
     slope, offset = np.polyfit(g, y, 1).tolist()
-    error = np.abs(y - offset - slope * g)
-    least = 1.0
-    if np.sqrt(np.square(error).mean()) > least:  # no line has a largest error below the least root mean square
+    rest = y - offset - slope * g
+    if np.sqrt(np.square(rest).mean()) > 1:  # no line has a largest error below the least root mean square
         return offset, slope
-    binding = np.zeros(0, dtype=np.int64)
+    error, binding, shift = np.abs(rest), np.zeros(0, dtype=np.int64), (0.0, 0.0)
     for _ in range(ROUNDS):
         binding = np.union1d(binding, np.argpartition(error, max(0, len(y) - CONSTRAINTS))[-CONSTRAINTS:])
         ones = np.ones(len(binding))
@@ -254,13 +296,13 @@ def _minimax(y: np.ndarray, g: np.ndarray) -> tuple[float, float]:
         solved = linprog(
             [0, 0, 1],
             A_ub=np.concatenate([above, below]),
-            b_ub=np.concatenate([y[binding], -y[binding]]),
+            b_ub=np.concatenate([rest[binding], -rest[binding]]),
             bounds=[(None, None), (None, None), (0, None)],
         )
         if not solved.success:
             break
-        offset, slope, least = solved.x.tolist()
-        error = np.abs(y - offset - slope * g)
+        *shift, least = solved.x.tolist()
+        error = np.abs(rest - shift[0] - shift[1] * g)
         if error.max() <= least + FINE or least > 1:
             break
-    return offset, slope
+    return offset + shift[0], slope + shift[1]
