@@ -15,7 +15,7 @@ from fidelity import SHOWN
 
 FOLDER = Path(__file__).parent
 FILES = {
-    "two cores with AMX": ("fidelity.json", "fidelity_cpu_seed_1.json", "fidelity_cpu_seed_2.json"),
+    "two cores with AMX": ("fidelity_cpu_seed_0.json", "fidelity_cpu_seed_1.json", "fidelity_cpu_seed_2.json"),
     "one H100": ("fidelity_gpu.json", "fidelity_gpu_seed_1.json", "fidelity_gpu_seed_2.json"),
 }
 

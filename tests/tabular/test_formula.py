@@ -151,6 +151,9 @@ def test_what_fits_the_rows_that_there_are_and_no_others_is_no_formula() -> None
     minutes = rng.integers(0, 4_000, _ROWS) / 10
     columns = {"charge": (0.17 * minutes).round(2), "minutes": minutes}
     assert [f.child for f in _found(columns, steps)] == ["charge"]
+    count = rng.integers(1, 5_000, _ROWS) * 1.0
+    columns = {"total": (1_000.37 * count).round(2), "count": count}  # a hundredth is next to nothing of a count
+    assert [f.child for f in _found(columns, {"total": 0.01, "count": 1.0})] == ["total"]
     square = rng.integers(100, 5_000, _ROWS) / 10
     columns = {"area": (square**2).round(2), "side": square}
     assert [f.child for f in _found(columns, {"area": 0.01, "side": 0.1})] == ["area"]
