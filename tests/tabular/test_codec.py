@@ -146,6 +146,7 @@ def _orders(rows: int = 3_000) -> pd.DataFrame:
     )
     frame.loc[::11, "quantity"] = pd.NA
     frame["amount"] = (frame["quantity"] * frame["price"]).astype("float64").round(2)
+    frame["tax"] = (0.19 * frame["amount"]).round(2)
     frame["weight"] = pd.array(rng.integers(1, 90_000, rows), dtype="Int64")
     frame.loc[::5, "weight"] = pd.NA
     frame["pounds"] = (frame["weight"].astype("float64") * 2.20462).round(3)
@@ -159,7 +160,7 @@ def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
     frame = _orders()
     codec = Codec.fit(frame)
     assert codec.schema.column("quantity").kind == "category"  # a number all the same
-    computed = {("amount", ("quantity", "price")), ("pounds", ("weight",))}
+    computed = {("amount", ("quantity", "price")), ("tax", ("amount",)), ("pounds", ("weight",))}
     assert {(one.child, one.parents) for one in codec.formulas} == computed
     assert codec.scored == ["price", "weight", "insured"]
     again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
@@ -172,6 +173,7 @@ def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
         assert (fake["amount"].isna() == fake["quantity"].isna()).all()
         assert (amount > most).any()
         assert np.allclose(fake["amount"], amount.clip(upper=most), rtol=0, atol=0.0101, equal_nan=True)
+        assert np.array_equal(fake["tax"], (0.19 * fake["amount"]).round(2), equal_nan=True)  # of what was rounded
         assert (fake["pounds"].isna() == fake["weight"].isna()).all()
         assert np.allclose(fake["pounds"], fake["weight"] * 2.20462, rtol=0, atol=0.000501, equal_nan=True)
 

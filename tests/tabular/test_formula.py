@@ -140,6 +140,7 @@ def test_what_is_computed_may_be_computed_from_and_comes_first() -> None:
     columns = {"tax": (0.19 * amount).round(2), "amount": amount, **columns}
     found = _found(columns, {"tax": 0.01, "amount": 0.01, "x": 0.1, "y": 1.0})
     assert [(f.child, f.parents) for f in found] == [("amount", ("x", "y")), ("tax", ("amount",))]
+    assert [(f.offset, f.slope) for f in found] == [(0.0, 1 / 7), (0.0, 0.19)]
 
 
 def test_what_fits_the_rows_that_there_are_and_no_others_is_no_formula() -> None:
@@ -176,6 +177,14 @@ def test_columns_that_depend_on_others_already_are_left_alone() -> None:
     steps = dict.fromkeys(columns, 0.01)
     assert find_formulas(columns, steps, columns, taken={"child"}) == []
     assert find_formulas(columns, steps, columns, taken={"x"}) == []
+
+
+def test_small_differences_of_large_values_are_not_taken_for_imprecision() -> None:
+    columns = _columns()
+    noise = np.random.default_rng(8).normal(size=_ROWS)
+    columns["child"] = 1e9 + columns["x"] / 100 + noise / 10  # floats of 32 bits are 64 apart there
+    assert np.corrcoef(columns["child"], columns["x"])[0, 1] > 0.99
+    assert _found(columns) == []
 
 
 def test_huge_values_and_constants_are_no_trouble() -> None:

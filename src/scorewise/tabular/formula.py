@@ -21,8 +21,10 @@ MOST_TRIED = 16
 PRECISION, FINE_GRID = 2.0**-22, 1e-4
 """Share of its largest size to which a column has to be right that has no grid, or one finer than this: it may come
 from floats of 32 bits."""
+MOST_BLURRED = 1e-3
+"""Most of its range that this may be."""
 ROUNDING = 1e-12
-"""The same share of a column on a coarser grid: the rounding of floats of 64 bits."""
+"""Share of its largest size to which a column on a coarser grid has to be right: the rounding of floats of 64 bits."""
 SLACK = 1e-4
 """Share of a step beyond one half that a line may be off by before its numbers are rounded."""
 MOST_DIGITS = 6
@@ -230,10 +232,12 @@ def _fit(
     centre, spread, base = float(g.mean()), float(g.std()), float(y.mean())
     if not (np.isfinite(most) and np.isfinite(spread) and spread > 0 and most > 0):
         return None
+    if precision > MOST_BLURRED * float(np.ptp(y)):  # the values are alike but for what floats of 32 bits do not tell
+        return None
     offset, slope = _minimax((y - base) / most, (g - centre) / spread)
     slope *= most / spread
     offset = base + offset * most - slope * centre
-    if slope == 0 or np.abs(y - offset - slope * g).max() > most:
+    if np.abs(y - offset - slope * g).max() > most:
         return None
     if not exact:
         return offset, slope
