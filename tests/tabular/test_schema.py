@@ -549,6 +549,7 @@ def test_categories_of_another_type(own, other, expected):
         ),
         (["1/31/2020", "2/29/2020"] * 100, ["2020-02-30"] * 200, r"written as %-m/%-d/%Y, however: '2020-02-30' is of"),
         (["1/31/2020", "2/29/2020"] * 100, [1] * 200, r"written as %-m/%-d/%Y, however: 1 is of type int64"),
+        (["09:05", "21:05"] * 100, ["2020-01-31 09:05"] * 200, r"written as %H:%M, however: '2020-01-31 09:05' is of"),
         (np.arange(200) ** 3, [np.inf] * 200, r"Numbers must be finite, however: 'x' hold infinite"),
         (np.arange(200) ** 3, [[1]] * 200, r"Columns must hold numbers, .*however: 'x' \(list"),
     ],
@@ -616,6 +617,17 @@ def test_written_moments_can_leave_the_table_but_not_their_form():
     made = schema.restore(Cells(far, {"colour": np.zeros(4, dtype=np.int64)}), 4, 0).to_pydict()
     assert made["x"] == ["01/01/69", "12/31/68", "02/02/20", "02/28/20"]
     assert made["y"] == ["0001-01-02", "9999-12-30", "0001-01-02", "9999-12-30"]
+
+
+def test_times_of_the_day_come_back_and_stay_within_it():
+    clock = [f"{minute // 60}:{minute % 60:02}" for minute in range(0, 1_440, 7)]
+    given = table(x=[*clock[:-2], None, None], rows=len(clock))
+    schema = Schema.infer(given)
+    assert schema.column("x").written == "%-H:%M"
+    cells = schema.cells(given)
+    assert schema.restore(cells, len(clock), 0).column("x").to_pylist() == [*clock[:-2], None, None]
+    cells.numbers["x"][:2] = -9.0, 999.0
+    assert schema.restore(cells, len(clock), 0).column("x").to_pylist()[:2] == ["0:00", "23:55"]
 
 
 def test_kinds_of_written_moments_can_be_overridden():

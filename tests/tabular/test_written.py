@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scorewise.tabular import written
 
 ZONES = ("", "Z", "+02", "-0330", "+05:30", "-11:00")
-CLOCKS = [date + time for date in written.DATES for time in ("", *written.TIMES)]
-FORMS = [clock + zone for clock in CLOCKS for zone in (ZONES if ":" in clock else ZONES[:1])]
+STAMPS = [date + time for date in written.DATES for time in ("", *written.TIMES)]
+FORMS = [clock + zone for clock in STAMPS for zone in (ZONES if ":" in clock else ZONES[:1])] + list(written.CLOCKS)
 DAY = 86_400
 
 
@@ -59,7 +59,7 @@ def test_the_ends_of_a_form_are_written_and_read():
 @settings(max_examples=200)
 @given(
     st.datetimes(datetime.datetime(1969, 1, 1), datetime.datetime(2068, 12, 31)),
-    st.sampled_from([clock for clock in CLOCKS if "%-" not in clock and "%3f" not in clock]),
+    st.sampled_from([clock for clock in STAMPS if "%-" not in clock and "%3f" not in clock]),
     st.sampled_from(["Z", "-0330", "+05:30"]),
 )
 def test_it_is_written_as_python_does(moment, clock, zone):
@@ -117,6 +117,12 @@ def test_a_form_that_writes_the_same_is_found(data):
         ("%-m/%-d/%y %-I:%M %p", ["1/31/13 12:05 AM", "1/2/13 1:05 PM"]),
         ("%d.%m.%Y %I:%M:%S %p", ["31.01.2013 12:05:00 PM", "02.01.2013 01:05:00 AM"]),
         ("%d.%m.%Y %-I:%M:%S %p", ["31.01.2013 12:05:00 PM", "02.01.2013 1:05:00 AM"]),
+        ("%H:%M", ["00:00", "23:59"]),
+        ("%H:%M:%S", ["00:00:00", "23:59:59"]),
+        ("%H:%M:%S.%3f", ["00:00:00.000", "23:59:59.999"]),
+        ("%-H:%M", ["0:00", "23:59"]),
+        ("%I:%M %p", ["12:00 AM", "01:59 PM"]),
+        ("%-I:%M:%S %p", ["12:00:00 AM", "1:59:00 PM"]),
     ],
 )
 def test_forms_are_found(form, cells):
@@ -179,6 +185,16 @@ def test_what_is_taken_where_day_and_month_may_be_either(form, cells):
         ["2013-06-19 05:00+24:00"],
         ["2013-06-19 05:00:00.5"],
         ["٢٠١٣-٠٦-١٩"],
+        ["24:00"],
+        ["12:60"],
+        ["16:9"],
+        ["1:2:3"],
+        ["05:00Z"],
+        ["09:05", "9:06"],
+        ["09:05", "09:05:00"],
+        ["2013-06-19", "05:00"],
+        [*(f"{hour:02}:00" for hour in range(24)), "25:10"],
+        ["٠٩:٠٥"],
         ["2013-03-30T05:00+01:00", "2013-03-31T05:00+02:00"],  # summer time
         ["2013-03-30T05:00Z", "2013-03-31T05:00"],
         [*(f"2013-06-{day:02}" for day in range(1, 31)), "2013-06-31"],

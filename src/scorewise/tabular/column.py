@@ -353,10 +353,10 @@ class Column:
 
 
 def _read_written(text: pa.Array[Any], form: str) -> pa.Array[Any]:
-    """Read text of a form, or of ISO 8601, as points in time; null where it is neither."""
+    """Read text of a form, or where that says the day of ISO 8601, as points in time; null where it is neither."""
     encoded: Any = text.dictionary_encode()
     moments: Any = written.read(encoded.dictionary, form)
-    if moments.null_count:
+    if moments.null_count and written.has_date(form):
         iso = delimited.timestamps(pc.if_else(pc.is_null(moments), encoded.dictionary, None))
         finer = min(moments.type, iso.type, key=dtype.nanoseconds)
         moments = pc.coalesce(moments.cast(finer), iso.cast(finer))

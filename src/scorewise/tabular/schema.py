@@ -61,7 +61,7 @@ class Schema:
         * constant: one value and no missing cell (one value and missing cells: category);
         * category: booleans, Arrow dictionaries (pandas and polars categories), and integers, decimals and floats on
           a grid that have at most 32 values and 20 rows or more for each; levels are sorted, or as in the dictionary;
-        * number: text of which every cell is a date, or a date and a time of day, all of them written in one form, such
+        * number: text of which every cell is a date, a time of the day, or both, all of them written in one form, such
           as 1/31/2020 9:05 or 2020-01-31T09:05:00Z; it is made anew as text of that form. The forms, and what is taken
           where day and month may be either, are told by `scorewise.tabular.written.find_form`;
         * identifier: 20 texts or more that are all distinct; 20 integers (or whole floats) or more that are all

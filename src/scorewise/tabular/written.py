@@ -37,6 +37,7 @@ TIMES = (
     *(" %-H:%M", " %-H:%M:%S"),
     *(" %I:%M %p", " %-I:%M %p", " %I:%M:%S %p", " %-I:%M:%S %p"),
 )
+CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
 _ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 _FIELD = re.compile(r"%[-3]?[A-Za-z]")
 _PATTERNS = {
@@ -56,7 +57,11 @@ _CELL = re.compile(
     r"(?P<date>\d{1,4}[-/.](?:\d{1,2}|[A-Z][a-z]{2})[-/.]\d{2,4})"
     rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*(?: [AP]M)?)(?P<zone>{_ZONE})?)?"
 )
-_FORM = re.compile(f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})(?P<zone>{_ZONE})?)?")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}[\d:.]*(?: [AP]M)?")
+_FORM = re.compile(
+    f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})(?P<zone>{_ZONE})?)?"
+    f"|{'|'.join(map(re.escape, CLOCKS))}"
+)
 _FEW = 16  # cells that are looked at before all of them are
 _CENTURY = (1969, 2068)  # the years that two digits stand for, as in POSIX
 _DAY = 86_400  # seconds
@@ -69,7 +74,7 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         write(read(distinct, form), form) == distinct    to the letter
 
     A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, +hh,
-    +hhmm or +hh:mm. Directives are those of strftime in English; %-m is a month without a leading zero, %3f three
+    +hhmm or +hh:mm; or one of `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives are those of strftime in English; %-m is a month without a leading zero, %3f three
     digits of a second's fraction, %f six.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
@@ -85,6 +90,8 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         return None
     places: Any = np.linspace(0, len(distinct) - 1, _FEW).astype(np.int64)
     few = distinct.take(pa.array(places))
+    if all(_CLOCK.fullmatch(text) for text in cast("list[str]", few.to_pylist())):
+        return next((form for form in CLOCKS if _moments(distinct, form) is not None), None)
     seen = [_CELL.fullmatch(text) for text in cast("list[str]", few.to_pylist())]
     cells = [cell for cell in seen if cell is not None]
     zones = {cell["zone"] or "" for cell in cells}
@@ -116,6 +123,18 @@ def is_form(form: object) -> bool:
     return isinstance(form, str) and _FORM.fullmatch(form) is not None
 
 
+def has_date(form: str) -> bool:
+    """Tell whether a form says the day, and not the time of the day alone.
+
+    Args:
+        form: The form.
+
+    Returns:
+        Whether it does.
+    """
+    return form not in CLOCKS
+
+
 def dtype_of(form: str) -> pa.DataType:
     """Give the type that holds what is written in a form.
 
@@ -135,8 +154,11 @@ def limits(form: str) -> tuple[int, int]:
         form: The form.
 
     Returns:
-        Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits.
+        Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits;
+        one day where there is no date.
     """
+    if not has_date(form):
+        return 0, _DAY * _per_second(form) - 1
     first, last = _CENTURY if "%y" in form else (1, 9999)
     years = np.array([first, last + 1])
     days = _month_starts(years, np.ones(2, dtype=np.int64)).astype("datetime64[D]").astype(np.int64)
@@ -159,8 +181,10 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
     found: Any = pc.extract_regex(text, rf"\A{_pattern(form, named=True)}\z")
     part = {name: _integers(pc.struct_field(found, [place]), name) for place, name in enumerate(fields)}
     zero = np.zeros(len(text), dtype=np.int64)
-    year = part["Y"] if "Y" in part else part["y"] + np.where(part["y"] < _CENTURY[0] % 100, 2000, 1900)
-    month, day = part.get("m", part.get("b", zero)), part["d"]
+    year = part.get("Y", zero + 1970)
+    if "y" in part:
+        year = part["y"] + np.where(part["y"] < _CENTURY[0] % 100, 2000, 1900)
+    month, day = part.get("m", part.get("b", zero + 1)), part.get("d", zero + 1)
     hour, minute, second = (part.get(name, zero) for name in "HMS")
     known = pc.is_valid(found).to_numpy(zero_copy_only=False) & (year >= 1) & (month >= 1) & (month <= 12)
     if "I" in part:
