@@ -74,8 +74,9 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         write(read(distinct, form), form) == distinct    to the letter
 
     A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, +hh,
-    +hhmm or +hh:mm; or one of `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives are those of strftime in English; %-m is a month without a leading zero, %3f three
-    digits of a second's fraction, %f six.
+    +hhmm or +hh:mm; or one of `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives
+    are those of strftime in English; %-m is a month without a leading zero, %3f three digits of a second's fraction, %f
+    six.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
     where one of the two ways alone puts all of them on the same day of the month, that way is taken.
