@@ -477,9 +477,9 @@ def _numeric(schema: Schema, cells: Cells) -> dict[str, np.ndarray]:
     for column in schema.columns:
         if column.name in cells.numbers:
             found[column.name] = cells.numbers[column.name]
-        elif column.name in cells.categories and column.numeric_levels is not None:
-            levels = np.append(column.numeric_levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
-            found[column.name] = levels[cells.categories[column.name]]
+        elif column.name in cells.categories and (levels := column.numeric_levels) is not None:
+            values = np.append(levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
+            found[column.name] = values[cells.categories[column.name]]
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +41,11 @@ _ONE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "1/x": np.reciprocal,
 }
 _TWO: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"x*y": np.multiply, "x/y": np.divide}
+_ON_GRID = {"x", "x^2", "x*y"}
 _Term = tuple[tuple[str, ...], str]
 """Names of one or two columns, and a shape."""
+_Line = tuple[float, float]
+"""Offset and slope."""
 
 
 class Formula(NamedTuple):
@@ -140,12 +144,12 @@ def find_formulas(
         for child, term in _alike({name: numbers[name][screen] for name in children}, terms, quick):
             if child in found or any(_depends(parent, child, found) for parent in term[0]):
                 continue
-            parts = [{name: of[name] for name in term[0]} for of in (quick, sources)]
-            short, whole = numbers[child][screen], numbers[child]
-            if not _fit(short, parts[0], term, steps[child], exact=False):
+            step = steps[child]
+            if _nearest(numbers[child][screen], _shaped(term, quick), step) is None:
                 continue
-            line = _fit(whole, parts[1], term, steps[child], exact=True)
-            if line and _is_rounded(whole, parts[1], term, line, steps[child], [steps[name] for name in term[0]]):
+            y, g = numbers[child], _shaped(term, sources)
+            line = _right(y, g, step, _nearest(y, g, step))
+            if line and _is_rounded(y, g, step, line, _lattice(term, steps)):
                 found[child] = Formula(child, *term, *line)
     return list(_in_order(found))
 
@@ -217,18 +221,20 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scaled), scaled, 0.0)
 
 
-def _fit(
-    child: np.ndarray, values: Mapping[str, np.ndarray], term: _Term, step: float | None, exact: bool
-) -> tuple[float, float] | None:
-    """Offset and slope that are right in all rows; where that need not be `exact`, up to half a step and a little."""
-    shaped = _shaped(term, values)
-    known = ~np.isnan(child)
-    if not np.array_equal(known, ~np.isnan(shaped)):
+def _tolerances(y: np.ndarray, step: float | None) -> tuple[float, float]:
+    """What a column may be off by, in its unit: once it is rounded, and before that."""
+    share = PRECISION if step is None or step < FINE_GRID else ROUNDING
+    precision = share * float(np.nanmax(np.abs(y)))
+    return precision, max(precision, (0.5 + SLACK) * (step or 0.0))
+
+
+def _nearest(y: np.ndarray, g: np.ndarray, step: float | None) -> _Line | None:
+    """The line from g to y whose largest error is least, where that is half a step and a little, or less."""
+    known = ~np.isnan(y)
+    if not np.array_equal(known, ~np.isnan(g)):
         return None
-    y, g = child[known], shaped[known]
-    size = float(np.abs(y).max())
-    precision = PRECISION * size if step is None or step < FINE_GRID else ROUNDING * size
-    most = max(precision, (0.5 + SLACK) * (step or 0.0))
+    y, g = y[known], g[known]
+    precision, most = _tolerances(y, step)
     centre, spread, base = float(g.mean()), float(g.std()), float(y.mean())
     if not (np.isfinite(most) and np.isfinite(spread) and spread > 0 and most > 0):
         return None
@@ -237,40 +243,41 @@ def _fit(
     offset, slope = _minimax((y - base) / most, (g - centre) / spread)
     slope *= most / spread
     offset = base + offset * most - slope * centre
-    if np.abs(y - offset - slope * g).max() > most:
+    return (offset, slope) if np.abs(y - offset - slope * g).max() <= most else None
+
+
+def _right(y: np.ndarray, g: np.ndarray, step: float | None, near: _Line | None) -> _Line | None:
+    """A line near another one, of numbers as plain as may be, that gives every y once it is rounded to the grid."""
+    if near is None:
         return None
-    if not exact:
-        return offset, slope
-    for line in (*_plain(offset, slope, most), (offset, slope)):
-        computed = line[0] + line[1] * g
+    precision, most = _tolerances(y, step)
+    for offset, slope in (*_plain(*near, most), near):
+        computed = offset + slope * g
         if step is not None:
             computed = grid.snap(computed, step)
-        if np.abs(y - computed).max() <= precision:
-            return line
+        if np.nanmax(np.abs(y - computed)) <= precision:
+            return offset, slope
     return None
 
 
-def _is_rounded(
-    child: np.ndarray,
-    values: Mapping[str, np.ndarray],
-    term: _Term,
-    line: tuple[float, float],
-    step: float | None,
-    grids: Sequence[float | None],
-) -> bool:
-    """Whether the column is what the line gives, rounded, for other values of its parents too."""
+def _is_rounded(y: np.ndarray, g: np.ndarray, step: float | None, line: _Line, lattice: float) -> bool:
+    """Whether a column is what the line gives, rounded, for other values of its parents too."""
     if step is None or step < FINE_GRID:
         return True
     offset, slope = line
-    if np.nanstd(child - offset - slope * _shaped(term, values)) >= LEAST_ROUNDED * step:
+    if np.nanstd(y - offset - slope * g) >= LEAST_ROUNDED * step:
         return True
-    spacing = np.prod([np.nan if one is None else one for one in grids]) * slope / step
-    power = {"x": 1, "x*y": 1, "x^2": grids[0] or np.nan}.get(term[1], np.nan)
-    jump = abs(spacing * power)
+    jump = abs(slope * lattice / step)
     return bool(jump > 0.5 and abs(jump - np.rint(jump)) <= SLACK)
 
 
-def _plain(offset: float, slope: float, unit: float) -> Iterator[tuple[float, float]]:
+def _lattice(term: _Term, steps: Mapping[str, float | None]) -> float:
+    """Spacing of the grid that a shape lies on for any values on the grids of its parents; NaN where there is none."""
+    grids = {name: np.array(np.nan if steps[name] is None else steps[name]) for name in term[0]}
+    return float(_shaped(term, grids)) if term[1] in _ON_GRID else math.nan
+
+
+def _plain(offset: float, slope: float, unit: float) -> Iterator[_Line]:
     """Round a line's numbers to few digits, such as those of a rate that people have set, or of what they divide by.
 
     Yields:
@@ -283,7 +290,7 @@ def _plain(offset: float, slope: float, unit: float) -> Iterator[tuple[float, fl
                 yield float(f"{offset:.{digits}g}"), short
 
 
-def _minimax(y: np.ndarray, g: np.ndarray) -> tuple[float, float]:
+def _minimax(y: np.ndarray, g: np.ndarray) -> _Line:
     """Offset and slope of the line whose largest error is least, where that may be below 1; found on rows that bind."""
     from scipy.optimize import linprog
 

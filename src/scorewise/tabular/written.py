@@ -91,9 +91,10 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         return None
     places: Any = np.linspace(0, len(distinct) - 1, _FEW).astype(np.int64)
     few = distinct.take(pa.array(places))
-    if all(_CLOCK.fullmatch(text) for text in cast("list[str]", few.to_pylist())):
+    looked_at = cast("list[str]", few.to_pylist())
+    if all(map(_CLOCK.fullmatch, looked_at)):
         return next((form for form in CLOCKS if _moments(distinct, form) is not None), None)
-    seen = [_CELL.fullmatch(text) for text in cast("list[str]", few.to_pylist())]
+    seen = [_CELL.fullmatch(text) for text in looked_at]
     cells = [cell for cell in seen if cell is not None]
     zones = {cell["zone"] or "" for cell in cells}
     if len(cells) < len(seen):
