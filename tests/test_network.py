@@ -3,7 +3,7 @@ import torch
 
 from scorewise.covariance import Blocks, Diagonal, Simplex, Spectral
 from scorewise.difference import REACH
-from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser
+from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser, softmax
 from scorewise.posterior import gaussian
 
 LAYOUT = Layout(2, (Group(1, 2), Group(2, 3)))
@@ -128,14 +128,14 @@ def test_the_weight_of_the_loss_can_be_another_and_leaves_the_mean_alone() -> No
     assert torch.equal(posterior.mean, network(x_t, sigma_t).mean)
 
 
-def test_log_posteriors_are_log_softmaxes_however_large_the_logits_are() -> None:
-    logits = 1e4 * torch.randn(5, LAYOUT.slots, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    one, two = _network().log_posteriors(logits.requires_grad_())
-    expected = logits[:, :2].reshape(5, 1, 2).log_softmax(-1), logits[:, 2:].reshape(5, 2, 3).log_softmax(-1)
-    torch.testing.assert_close((one, two), expected)
+def test_softmax_is_torchs_however_large_the_logits_are() -> None:
+    logits = 1e4 * torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, expected = softmax(logits.requires_grad_()), (logits.softmax(-1), logits.log_softmax(-1))
+    torch.testing.assert_close(found, expected)
     weight = torch.rand(5, 2, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    slopes = [torch.autograd.grad((weight * part).sum(), logits, retain_graph=True)[0] for part in (two, expected[1])]
-    torch.testing.assert_close(slopes[0], slopes[1])
+    for one, other in zip(found, expected, strict=True):
+        slopes = [torch.autograd.grad((weight * part).sum(), logits, retain_graph=True)[0] for part in (one, other)]
+        torch.testing.assert_close(slopes[0], slopes[1])
 
 
 def test_one_level_serves_all_rows() -> None:

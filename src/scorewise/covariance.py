@@ -6,6 +6,7 @@ singularity by `affine`. `whiten` is the operation the house stands on: for `r =
 so half of it is the generalised-least-squares loss (Aitken, 1935).
 """
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -253,7 +254,10 @@ class Simplex(Covariance):
 
     def __init__(self, log_p: Tensor) -> None:
         self.log_p = log_p
-        self._live = log_p > -math.inf
+
+    @functools.cached_property
+    def _live(self) -> Tensor:
+        return self.log_p > -math.inf
 
     def __matmul__(self, v: Tensor) -> Tensor:
         p = self.log_p.exp()

@@ -164,6 +164,7 @@ class TableDenoiser(nn.Module):
         self.register_buffer("variance", variance.float().clamp(min=1e-4))
         self.register_buffer("mean", moments.mean.float())
         self.register_buffer("log_prior", moments.log_prior.float())
+        self._padded = [bool((group <= ABSENT).any()) for group in self._by_group(moments.log_prior[None])]
         self.register_buffer("frequencies", torch.logspace(0, 2, 32))
         self.register_buffer("edges", moments.edges.float(), persistent=False)
         self.bins = moments.edges.shape[1] - 1
@@ -206,10 +207,6 @@ class TableDenoiser(nn.Module):
         with torch.no_grad():
             self.outlet.bias[n : n + self.layout.slots] += shift.to(self.outlet.bias)
 
-    def log_posteriors(self, logits: Tensor) -> list[Tensor]:
-        """Normalise logits of all slots, shape (B, slots), to log-probabilities (B, M, K), one tensor per group."""
-        return [_log_softmax(piece) for piece in self._by_group(logits)]
-
     def _by_group(self, slots: Tensor) -> list[Tensor]:
         sizes = [group.members * group.slots for group in self.layout.groups]
         pieces = torch.split(slots, sizes, dim=1) if sizes else ()
@@ -218,23 +215,24 @@ class TableDenoiser(nn.Module):
             for piece, group in zip(pieces, self.layout.groups, strict=True)
         ]
 
-    def _shares(self, log_p: Sequence[Tensor]) -> list[Tensor]:
-        """Probabilities of the slots of each group, (B, M K); those of padding are 0."""
-        used = self._by_group(self.log_prior[None] > ABSENT)
-        return [(p.exp() * live).flatten(1) for p, live in zip(log_p, used, strict=True)]
-
-    def _independent(self, x_t: Tensor, s2: Tensor) -> Tensor:
+    def _independent(self, x_t: Tensor, s2: Tensor) -> list[Tensor]:
         """Log-odds of each slot to the likeliest one if categories were independent, `LEAST_LOG_ODDS` or more."""
-        logits = (x_t - 0.5) / s2.clamp(min=1 / 60) + self.log_prior
-        odds = [piece - piece.amax(-1, keepdim=True) for piece in self._by_group(logits)]
-        return torch.cat([logits[:, :0], *(piece.clamp(min=LEAST_LOG_ODDS).flatten(1) for piece in odds)], 1)
+        inverse = 1 / s2.clamp(min=1 / 60)
+        logits = torch.addcmul(self.log_prior - 0.5 * inverse, x_t, inverse)
+        return [(piece - piece.amax(-1, keepdim=True)).clamp(min=LEAST_LOG_ODDS) for piece in self._by_group(logits)]
+
+    def _flat(self, shares: Sequence[Tensor]) -> list[Tensor]:
+        """Probabilities of the slots of each group, (B, M, K), as (B, M K); those of padding are 0."""
+        used = self._by_group(self.log_prior[None] > ABSENT)
+        kept = zip(shares, used, self._padded, strict=True)
+        return [(share * live if padded else share).flatten(1) for share, live, padded in kept]
 
     def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
         n = self.layout.numbers
         s2 = sigma_t[:, None].square()
         numbers = (x_t[:, :n] - self.mean) @ self.basis
         base = self._independent(x_t[:, n:], s2)
-        alone = self._shares(self.log_posteriors(base))
+        alone = self._flat([_normalised(odds)[0] for odds in base])
         angles = (sigma_t.log() / 4)[:, None] * self.frequencies
         centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
         moments = truncated(self.edges, centre, spread)
@@ -248,15 +246,30 @@ class TableDenoiser(nn.Module):
         size = (self.variance * s2 / (self.variance + s2)).sqrt()
         correction, logits, log_ratio = out.split([n, self.layout.slots, n * self.bins], 1)
         margins = Binned(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)
-        log_p = self.log_posteriors(base + logits)
+        beliefs = [softmax(odds + more) for odds, more in zip(base, self._by_group(logits), strict=True)]
         corrected = margins.mean + (size * correction) @ self.basis.mT
-        mean = torch.cat([corrected, *self._shares(log_p)], 1)
+        mean = torch.cat([corrected, *self._flat([p for p, _ in beliefs])], 1)
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
         cov = self.weight(self.basis, self.variance, sigma_t)
-        return Posterior(mean, Blocks([cov, *(Simplex(p) for p in log_p)], shapes), margins)
+        return Posterior(mean, Blocks([cov, *(Simplex(log_p) for _, log_p in beliefs)], shapes), margins)
 
 
-def _log_softmax(logits: Tensor) -> Tensor:
-    # torch's own goes row by row on a CPU, and these rows have a few entries
+def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Give probabilities and their logarithms; torch's own go row by row on a CPU, and these rows have a few entries.
+
+    Args:
+        logits: shape (..., K).
+
+    Returns:
+        Both of the same shape.
+    """
     lower = logits - logits.detach().amax(-1, keepdim=True)
-    return lower - lower.exp().sum(-1, keepdim=True).log()
+    p, total = _normalised(lower)
+    return p, lower - total.log()
+
+
+def _normalised(log_odds: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities of log-odds to the likeliest, and what the odds add up to."""
+    odds = log_odds.exp()
+    total = odds.sum(-1, keepdim=True)
+    return odds / total, total

@@ -69,12 +69,12 @@ def multistep(
             earlier, followed, h = last
             slope = (mean - earlier) / h
             if correct:
-                x = x + (h + math.expm1(-h)) * (slope - followed)
+                x = torch.add(x, slope - followed, alpha=h + math.expm1(-h))
         ahead = mean
         if below > 0:
             h = math.log(start / below)
             share = -math.expm1(-h)
-            ahead = (1 - share) * x + share * mean + (h - share) * slope
+            ahead = torch.add(torch.lerp(x, mean, share), slope, alpha=h - share)
             last = mean, slope, h
         x = ahead
         yield Reverse(x, below, mean)

@@ -1,9 +1,13 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
+from scorewise.tabular import generation
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined, prefers_bf16
 from scorewise.tabular.table import to_arrow
@@ -28,6 +32,46 @@ def test_a_row_depends_on_the_seed_and_its_place_alone() -> None:
     np.testing.assert_array_equal(long.scores[:40], short.scores)
     np.testing.assert_array_equal(long.codes[:40], short.codes)
     assert not np.array_equal(other.scores, short.scores)
+
+
+@pytest.fixture(name="threads", params=[2, 5])
+def _threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_chunks_on_threads_of_their_own_are_those_of_one_thread_in_order(threads: int) -> None:
+    many = _made(6 * CHUNK_ROWS + 30, 1)
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    one = _made(6 * CHUNK_ROWS + 30, 1)
+    np.testing.assert_array_equal(many.scores, one.scores)
+    np.testing.assert_array_equal(many.codes, one.codes)
+
+
+def test_what_a_thread_raises_is_raised_and_threads_are_as_before(threads: int) -> None:
+    network, codec = _untrained()
+    rows = generate(network, codec, 2 * CHUNK_ROWS, lambda n: torch.zeros(n, codec.layout.width + 1))
+    with pytest.raises(RuntimeError, match="must match"):
+        list(rows)
+    assert torch.get_num_threads() == threads
+
+
+def test_no_more_chunks_are_made_at_once_than_fit_into_memory(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, codec = _untrained()
+    monkeypatch.setattr(generation, "MOST_FEATURES", 2 * CHUNK_ROWS * network.features)
+    noise = NormalSequence(codec.layout.width, 0)
+    drawn: list[int] = []
+
+    def draw(rows: int) -> torch.Tensor:
+        drawn.append(rows)
+        return noise.draw(rows)
+
+    first = next(iter(generate(network, codec, 9 * CHUNK_ROWS, draw)))
+    assert first[0] == CHUNK_ROWS
+    assert len(drawn) == 2 <= threads
 
 
 def test_a_network_that_is_the_posterior_of_independent_columns_makes_their_margins() -> None:

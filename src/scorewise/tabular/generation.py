@@ -1,6 +1,8 @@
 """Rows out of a network: chunks of noise through the reverse process, each block of one-hot coordinates a code."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +20,8 @@ from scorewise.tabular.training import HIGHEST, LOWEST
 T = TypeVar("T")
 
 CHUNK_ROWS = 1_024
-GPU_FEATURES = 2**23
-"""What the network reads in a chunk on a GPU, rows by features: it bounds the memory, and the launches of kernels."""
+MOST_FEATURES = 2**23
+"""What the network reads at once, rows by features: it bounds the memory, and the launches of kernels on a GPU."""
 SAMPLER_STEPS = 24
 
 
@@ -40,19 +42,49 @@ def generate(
     device, size = next(network.parameters()).device, chunk_rows(network)
     bf16 = prefers_bf16(device)
     levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
-    for first in range(0, n, size):
-        x = HIGHEST * noise(size).to(device)
+
+    def chosen(x: Tensor) -> Chosen:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for state in multistep(lambda x, t: network(x, t[:1]), x, levels):  # all rows are at one level
+            for state in multistep(lambda x, t: network(x, t[:1]), HIGHEST * x.to(device), levels):  # all at one level
                 x = state.x
-        yield min(n, first + size), codec.choose(x[: n - first].float().cpu().numpy())
+        return codec.choose(x.float().cpu().numpy())
+
+    starts = range(0, n, size)
+    at_once = 1 if device.type == "cuda" else min(_fitting(network), torch.get_num_threads())
+    for first in starts[::at_once]:
+        together = starts[first // size :][:at_once]
+        chunks = _each_on_a_thread(chosen, [noise(size) for _ in together])
+        for start, chunk in zip(together, chunks, strict=True):
+            yield min(n, start + size), Chosen(*(part[: n - start] for part in chunk))
 
 
 def chunk_rows(network: TableDenoiser | Experts) -> int:
-    """Rows that are sampled together: `CHUNK_ROWS`, on a GPU a multiple of that, by `GPU_FEATURES`."""
-    if next(network.parameters()).device.type != "cuda":
-        return CHUNK_ROWS
-    return CHUNK_ROWS * max(1, GPU_FEATURES // (CHUNK_ROWS * network.features))
+    """Rows that are sampled together: `CHUNK_ROWS`, on a GPU a multiple of that, by `MOST_FEATURES`."""
+    on_gpu = next(network.parameters()).device.type == "cuda"
+    return CHUNK_ROWS * (_fitting(network) if on_gpu else 1)
+
+
+def _fitting(network: TableDenoiser | Experts) -> int:
+    """How many times `CHUNK_ROWS` rows fit into memory at once."""
+    return max(1, MOST_FEATURES // (CHUNK_ROWS * network.features))
+
+
+def _each_on_a_thread(function: Callable[[Tensor], T], items: Sequence[Tensor]) -> list[T]:
+    """Map items side by side, a thread each that does all of its work: they wait for one another at the end alone."""
+    if len(items) == 1:
+        return [function(items[0])]
+    with _one_thread_each(), ThreadPoolExecutor(len(items)) as pool:
+        return list(pool.map(function, items))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def joined(chunks: Sequence[Chosen]) -> Chosen:
