@@ -186,6 +186,41 @@ def test_what_is_computed_stays_in_the_fitted_range_only_where_that_is_asked_for
         assert (fake["amount"].max() > frame["amount"].max()) is not clip
 
 
+def _houses(rows: int = 3_000) -> pd.DataFrame:
+    rng = np.random.default_rng(7)
+    upper = np.where(rng.random(rows) < 0.6, 0, rng.integers(200, 1_200, rows))
+    lower, rooms = rng.integers(500, 2_000, rows), rng.integers(2, 9, rows)
+    cellar = pd.array(rng.integers(0, 900, rows), dtype="Int64")
+    frame = pd.DataFrame({"lower": lower, "upper": upper, "cellar": cellar, "rooms": rooms})
+    frame.loc[::9, "cellar"] = pd.NA
+    frame["area"] = frame["lower"] + frame["upper"] + frame["cellar"] + 10 * frame["rooms"]
+    frame["price"] = (0.45 * frame["area"].astype("float64")).round(2)
+    frame["weekdays"] = rng.integers(0, 500, rows) / 10
+    frame["weekends"] = rng.integers(0, 500, rows) / 10
+    frame["mean"] = ((5 * frame["weekdays"] + 2 * frame["weekends"]) / 7).round(1)
+    return frame
+
+
+def test_weighted_sums_are_not_encoded_and_add_up_in_whatever_is_decoded() -> None:
+    frame = _houses()
+    codec = Codec.fit(frame)
+    assert codec.schema.column("rooms").kind == "category"
+    computed = {"area": {"lower", "upper", "cellar", "rooms"}, "price": {"area"}, "mean": {"weekdays", "weekends"}}
+    assert {one.child: set(one.parents) for one in codec.formulas} == computed
+    assert sorted(codec.scored) == ["cellar", "lower", "upper", "weekdays", "weekends"]
+    again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert again.formulas == codec.formulas
+    noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
+    for one in (codec, again):
+        assert one.decode(one.encode(frame)).equals(to_arrow(frame))
+        fake = one.decode(noise).to_pandas()
+        total = fake["lower"] + fake["upper"] + fake["cellar"] + 10 * fake["rooms"].astype(int)
+        assert (fake["area"].isna() == fake["cellar"].isna()).all()
+        assert np.array_equal(fake["area"], total.clip(frame["area"].min(), frame["area"].max()), equal_nan=True)
+        assert np.allclose(fake["price"], 0.45 * fake["area"], rtol=0, atol=0.00501, equal_nan=True)
+        assert np.allclose(fake["mean"], (5 * fake["weekdays"] + 2 * fake["weekends"]) / 7, rtol=0, atol=0.0501)
+
+
 def _totals(rows: int = 3_000) -> pd.DataFrame:
     rng = np.random.default_rng(2)
     parts = rng.integers(1, 9_000, (rows, 2)) / 100

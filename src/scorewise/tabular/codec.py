@@ -31,6 +31,7 @@ from scorewise.tabular.relation import Combination, Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
+from scorewise.tabular.weighted import WeightedSum, find_weighted_sums
 
 MOST_ONE_HOT = 256
 EDGE = 1e-7
@@ -73,7 +74,7 @@ class Codec:
         numbers: encoding of each number column.
         levels: number of levels of each category, the missing one included.
         functions: columns that another column determines; they are not encoded.
-        formulas: number columns that are computed from others; they are not encoded.
+        formulas: number columns that are computed from others, in an order in which they can be; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
@@ -88,7 +89,7 @@ class Codec:
         numbers: Mapping[str, Number],
         levels: Mapping[str, int],
         functions: Sequence[Function],
-        formulas: Sequence[Formula],
+        formulas: Sequence[Formula | WeightedSum],
         sums: Sequence[Sum],
         digits: Mapping[str, Digits],
         clip: bool = True,
@@ -164,13 +165,16 @@ class Codec:
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
         determined = {one.child for one in functions}
-        formulas = find_formulas(cells.numbers, steps | _level_steps(schema), _numeric(schema, cells), determined)
+        computed = (cells.numbers, steps | _level_steps(schema), _numeric(schema, cells))
+        formulas = find_formulas(*computed, determined)
         determined |= {one.child for one in formulas}
+        totals = find_weighted_sums(*computed, determined)  # of these formulas may be, so they come first
+        determined |= {one.child for one in totals}
         numbers = {name: number.freed(determined) for name, number in numbers.items()}
         for name in {one.parent for one in functions} & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
-        return cls(schema, numbers, levels, functions, formulas, sums, digits, clip)
+        return cls(schema, numbers, levels, functions, [*totals, *formulas], sums, digits, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -450,7 +454,10 @@ class Codec:
             Function(child, parent, arrays[f"function.{i}"].numpy())
             for i, (child, parent) in enumerate(said["functions"])
         ]
-        formulas = [Formula.from_json(one) for one in said.get("formulas", [])]  # models of before have none
+        formulas = [
+            WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one)
+            for one in said.get("formulas", [])  # models of before have none
+        ]
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         digits = {
             name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())

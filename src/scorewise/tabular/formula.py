@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -46,6 +46,18 @@ _Term = tuple[tuple[str, ...], str]
 """Names of one or two columns, and a shape."""
 _Line = tuple[float, float]
 """Offset and slope."""
+
+
+class Computed(Protocol):
+    """What computes a column from others."""
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Names of the columns that it is computed from."""
+        ...
+
+
+C = TypeVar("C", bound=Computed)
 
 
 class Formula(NamedTuple):
@@ -151,7 +163,7 @@ def find_formulas(
             line = _right(y, g, step, _nearest(y, g, step))
             if line and _is_rounded(y, g, step, line, _lattice(term, steps)):
                 found[child] = Formula(child, *term, *line)
-    return list(_in_order(found))
+    return list(in_order(found))
 
 
 def _depends(name: str, other: str, found: Mapping[str, Formula]) -> bool:
@@ -159,11 +171,14 @@ def _depends(name: str, other: str, found: Mapping[str, Formula]) -> bool:
     return name == other or any(_depends(parent, other, found) for parent in parents)
 
 
-def _in_order(found: Mapping[str, Formula]) -> Iterator[Formula]:
-    """Bring formulas into an order in which parents come before what is computed from them.
+def in_order(found: Mapping[str, C]) -> Iterator[C]:
+    """Bring what computes columns into an order in which parents come before what is computed from them.
+
+    Args:
+        found: formulas, or the like, by the name of the child.
 
     Yields:
-        The formulas.
+        The same.
     """
     left = dict(found)
     while left:
@@ -221,8 +236,16 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scaled), scaled, 0.0)
 
 
-def _tolerances(y: np.ndarray, step: float | None) -> tuple[float, float]:
-    """What a column may be off by, in its unit: once it is rounded, and before that."""
+def tolerances(y: np.ndarray, step: float | None) -> tuple[float, float]:
+    """Tell what a computed column may be off by.
+
+    Args:
+        y: its values, NaN where missing, shape (N,).
+        step: spacing of its grid, or None.
+
+    Returns:
+        How much once it is rounded, and before that, in its unit.
+    """
     share = PRECISION if step is None or step < FINE_GRID else ROUNDING
     precision = share * float(np.nanmax(np.abs(y)))
     return precision, max(precision, (0.5 + SLACK) * (step or 0.0))
@@ -234,7 +257,7 @@ def _nearest(y: np.ndarray, g: np.ndarray, step: float | None) -> _Line | None:
     if not np.array_equal(known, ~np.isnan(g)):
         return None
     y, g = y[known], g[known]
-    precision, most = _tolerances(y, step)
+    precision, most = tolerances(y, step)
     centre, spread, base = float(g.mean()), float(g.std()), float(y.mean())
     if not (np.isfinite(most) and np.isfinite(spread) and spread > 0 and most > 0):
         return None
@@ -250,7 +273,7 @@ def _right(y: np.ndarray, g: np.ndarray, step: float | None, near: _Line | None)
     """A line near another one, of numbers as plain as may be, that gives every y once it is rounded to the grid."""
     if near is None:
         return None
-    precision, most = _tolerances(y, step)
+    precision, most = tolerances(y, step)
     for offset, slope in (*_plain(*near, most), near):
         computed = offset + slope * g
         if step is not None:
@@ -284,10 +307,30 @@ def _plain(offset: float, slope: float, unit: float) -> Iterator[_Line]:
         Offset and slope.
     """
     for digits in range(1, MOST_DIGITS + 1):
-        for short in (float(f"{slope:.{digits}g}"), 1 / float(f"{1 / slope:.{digits}g}")):
-            yield 0.0, short
+        for plain in _shortened(slope, digits):
+            yield 0.0, plain
             if abs(offset) > unit:
-                yield float(f"{offset:.{digits}g}"), short
+                yield float(f"{offset:.{digits}g}"), plain
+
+
+def short(number: float, digits: int) -> float:
+    """Round a number that is not 0 to few digits, or its reciprocal, whichever is nearer to it.
+
+    >>> short(0.0833, 2) == 1 / 12, short(0.996, 2)
+    (True, 1.0)
+
+    Args:
+        number: the number.
+        digits: how many.
+
+    Returns:
+        The rounded number.
+    """
+    return min(_shortened(number, digits), key=lambda plain: abs(plain - number))
+
+
+def _shortened(number: float, digits: int) -> tuple[float, float]:
+    return float(f"{number:.{digits}g}"), 1 / float(f"{1 / number:.{digits}g}")
 
 
 def _minimax(y: np.ndarray, g: np.ndarray) -> _Line:

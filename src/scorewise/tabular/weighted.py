@@ -1,0 +1,252 @@
+"""Columns that are weighted sums of others in every row: totals of many parts, averages, shares that add up to one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scorewise.tabular import grid
+from scorewise.tabular.formula import (
+    FEWEST_ROWS,
+    FEWEST_VALUES,
+    FINE_GRID,
+    LEAST_ROUNDED,
+    MOST_DIGITS,
+    SLACK,
+    in_order,
+    short,
+    tolerances,
+)
+
+SCREENED_ROWS = 2_000
+MOST_SUMMED = 64
+"""Columns among which sums are looked for: the square of it and more are weighed against one another."""
+MOST_PARENTS = 16
+ROWS_A_WEIGHT = 10
+"""Least number of rows that differ in the parents, for each number that is estimated."""
+NEAR = 1.5
+"""Largest error of a least-squares fit, in what the column may be off by, that one with better weights may have."""
+NOTHING = 0.05
+"""Standard deviation of a term, likewise, that is not needed."""
+OFFSET_DIGITS = 15
+
+
+class WeightedSum(NamedTuple):
+    """A number column that is `offset + sum_i weights_i parents_i`, up to the rounding of the column.
+
+    Attributes:
+        child: name of the computed column.
+        parents: names of two columns or more.
+        weights: in the unit of the child for one of each parent.
+        offset: in the unit of the child.
+    """
+
+    child: str
+    parents: tuple[str, ...]
+    weights: tuple[float, ...]
+    offset: float
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> WeightedSum:
+        """Rebuild it from `to_json`.
+
+        Args:
+            said: the plain form.
+
+        Returns:
+            The weighted sum.
+
+        Raises:
+            KeyError: if a field is missing.
+            ValueError: if there are not as many weights as parents.
+        """
+        parents, weights = tuple(map(str, said["parents"])), tuple(map(float, said["weights"]))
+        if len(parents) != len(weights):
+            raise ValueError(f"a weighted sum must have a weight for each parent, however: {said}")
+        return cls(str(said["child"]), parents, weights, float(said["offset"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the weighted sum as plain values."""
+        return self._asdict() | {"parents": list(self.parents), "weights": list(self.weights)}
+
+    def of(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compute the column, before it is rounded.
+
+        Args:
+            values: of its parents, (N,) each, NaN where missing.
+
+        Returns:
+            Shape (N,), NaN where a parent is missing.
+        """
+        return _added(self.weights, self.offset, [values[name] for name in self.parents])
+
+
+def find_weighted_sums(
+    numbers: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    sources: Mapping[str, np.ndarray],
+    taken: Collection[str] = (),
+) -> list[WeightedSum]:
+    """Find the number columns that are weighted sums of two others or more, in every row, to the unit.
+
+    A column is fitted by least squares to all others, and those are taken away one by one that are not needed, the
+    smallest terms first. What is left counts as found where the column is missing just where a parent is; where
+    `ROWS_A_WEIGHT` rows or more for each weight differ in the parents; and where weights and offset of few digits give
+    every value once it is rounded to the grid of the column, or any weights do to the precision of 32 bits, where it
+    has no grid. On a grid, either all rows come to lie on it by the grids of the parents, or rounding takes or adds as
+    much as it does by chance. Of the columns of such a relation the total is computed, which is the sum of the others
+    with weights above 0, or where there is none, the column that varies most. A parent may itself be computed.
+
+    Args:
+        numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
+        steps: spacing of the grid of each of these and of the sources, or None.
+        sources: values of the columns that they may be computed from, likewise; these are among them.
+        taken: columns that are known to depend on others: they are neither computed nor parents.
+
+    Returns:
+        The weighted sums, each after those of its parents.
+    """
+    sources = {name: v for name, v in list(sources.items())[:MOST_SUMMED] if name not in taken and _varies(v)}
+    rows = len(next(iter(sources.values()), []))
+    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
+    quick = {name: values[screen] for name, values in sources.items()}
+    found: dict[str, WeightedSum] = {}
+    for name in reversed([name for name in numbers if name in sources]):
+        if name in found or np.count_nonzero(~np.isnan(sources[name])) < FEWEST_ROWS:
+            continue
+        others = {other: values for other, values in quick.items() if other != name and other not in found}
+        parents = _needed(quick[name], others, steps[name])
+        if not 2 <= len(parents) <= MOST_PARENTS:
+            continue
+        members = [name, *parents]
+        for child in _by_rank(members, sources, numbers):
+            one = _exact(child, [other for other in members if other != child], steps, sources)
+            if one is not None:
+                found[child] = one
+                break
+    return list(in_order(found))
+
+
+def _varies(values: np.ndarray) -> bool:
+    known = values[~np.isnan(values)]
+    with np.errstate(all="ignore"):  # of huge values the squares are infinite, or even the sum
+        return len(known) > 0 and 0 < float(known.std()) < np.inf
+
+
+def _needed(y: np.ndarray, others: Mapping[str, np.ndarray], step: float | None) -> list[str]:
+    """Columns whose weighted sum is near a column, none of which can be left out; empty where there are none."""
+    known = ~np.isnan(y)
+    names = [name for name, values in others.items() if not np.isnan(values[known]).any() and _varies(values[known])]
+    if len(np.unique(y[known])) < 2 or np.count_nonzero(known) < ROWS_A_WEIGHT * 3 or not names:
+        return []
+    most = tolerances(y, step)[1]
+    columns = np.stack([_centred(others[name][known]) for name in names], 1)
+    target = (y[known] - y[known].mean()) / most
+    terms = _near(columns, target)
+    if terms is None:
+        return []
+    left = np.flatnonzero(np.abs(terms) >= NOTHING)
+    if _near(columns[:, left], target) is None:
+        left = np.arange(len(names))
+    for place in sorted(left, key=lambda i: abs(float(terms[i]))):
+        fewer = left[left != place]
+        if _near(columns[:, fewer], target) is not None:
+            left = fewer
+    return [names[i] for i in left]
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Values with mean 0 and standard deviation 1."""
+    centred: np.ndarray = (values - values.mean()) / values.std()
+    return centred
+
+
+def _near(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    """Weights of least squares, where no row is off by more than `NEAR`."""
+    weights: np.ndarray = np.linalg.lstsq(columns, target, rcond=None)[0]
+    return weights if np.abs(target - columns @ weights).max() <= NEAR else None
+
+
+def _by_rank(members: Sequence[str], values: Mapping[str, np.ndarray], numbers: Collection[str]) -> list[str]:
+    """The columns of a relation that may be computed: first a total of all others, then those that vary most in it."""
+    first, *parents = members
+    weights = [-1.0, *_weights(values[first], [values[name] for name in parents])]
+    size = {name: abs(w) * float(np.nanstd(values[name])) for name, w in zip(members, weights, strict=True)}
+    positive = [w > 0 for w in weights]
+    total = {name for name, up in zip(members, positive, strict=True) if positive.count(up) == 1}
+    return sorted((name for name in members if name in numbers), key=lambda name: (name not in total, -size[name]))
+
+
+def _weights(y: np.ndarray, parents: Sequence[np.ndarray]) -> list[float]:
+    """Weights of least squares over the rows that are known."""
+    known = ~np.isnan(y) & ~np.isnan(np.stack(parents)).any(0)
+    columns = np.stack([_centred(one[known]) for one in parents], 1)
+    terms = np.linalg.lstsq(columns, y[known] - y[known].mean(), rcond=None)[0]
+    found: list[float] = (terms / np.array([one[known].std() for one in parents])).tolist()
+    return found
+
+
+def _exact(
+    child: str, parents: Sequence[str], steps: Mapping[str, float | None], values: Mapping[str, np.ndarray]
+) -> WeightedSum | None:
+    """The weighted sum that gives every row of a column, once it is rounded to its grid, if there is one."""
+    y, terms = values[child], [values[name] for name in parents]
+    known = ~np.isnan(y)
+    if not np.array_equal(known, ~np.isnan(np.stack(terms)).any(0)):
+        return None
+    rows = np.stack([one[known] for one in terms], 1)
+    different = len(np.unique(rows[:SCREENED_ROWS], axis=0))
+    if different < max(FEWEST_ROWS, ROWS_A_WEIGHT * (len(parents) + 1)) or any(rows.std(0) == 0):
+        return None
+    step, spacings = steps[child], [steps[name] for name in parents]
+    for weights in _plain_or_as_they_are(_weights(y, terms), step):
+        rest = y[known] - _added(weights, 0.0, list(rows.T))
+        if float(np.ptp(rest)) > 2 * tolerances(y, step)[1] or not _is_rounded(y[known], rest, step, weights, spacings):
+            continue
+        offset = _offset(y[known], y[known] - rest, step)
+        if offset is not None:
+            return WeightedSum(child, tuple(parents), tuple(weights), offset)
+    return None
+
+
+def _plain_or_as_they_are(weights: Sequence[float], step: float | None) -> Iterator[list[float]]:
+    """Round weights to few digits; where a column has no grid, or a fine one, any weights may be those of it.
+
+    Yields:
+        The weights.
+    """
+    for digits in range(1, MOST_DIGITS + 1):
+        yield [short(w, digits) for w in weights]
+    if step is None or step < FINE_GRID:
+        yield list(weights)
+
+
+def _offset(y: np.ndarray, total: np.ndarray, step: float | None) -> float | None:
+    """Number of as few digits as may be that is to be added to a sum to give every value, once it is rounded."""
+    rest = y - total
+    middle = (float(rest.max()) + float(rest.min())) / 2
+    for offset in (0.0, *(float(f"{middle:.{digits}g}") for digits in range(1, OFFSET_DIGITS + 1)), middle):
+        computed = offset + total
+        computed = computed if step is None else grid.snap(computed, step)
+        if np.abs(y - computed).max() <= tolerances(y, step)[0]:
+            return offset
+    return None
+
+
+def _is_rounded(
+    y: np.ndarray, rest: np.ndarray, step: float | None, weights: Sequence[float], spacings: Sequence[float | None]
+) -> bool:
+    """Whether a column is what a sum gives, rounded, for other values of its parents too."""
+    if step is None or step < FINE_GRID:
+        return True
+    if len(np.unique(y[:SCREENED_ROWS])) >= FEWEST_VALUES and float(rest.std()) >= LEAST_ROUNDED * step:
+        return True
+    jumps = [w * spacing / step for w, spacing in zip(weights, spacings, strict=True) if spacing is not None]
+    return len(jumps) == len(weights) and all(abs(jump - round(jump)) <= SLACK for jump in jumps)
+
+
+def _added(weights: Sequence[float], offset: float, terms: Sequence[np.ndarray]) -> np.ndarray:
+    total: np.ndarray = np.stack([w * one for w, one in zip(weights, terms, strict=True)]).sum(0)
+    return offset + total
