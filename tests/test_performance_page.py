@@ -32,12 +32,17 @@ def test_the_worth_of_the_second_stage_is_that_of_the_file(load: Any) -> None:
     assert load("stages").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
 
 
+def test_what_threads_are_worth_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "threads.json").read_text(encoding="utf-8"))
+    assert load("threads").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
+
+
 def test_growth_is_that_of_the_file(load: Any) -> None:
     found = json.loads((ROOT / "benchmarks" / "growth.json").read_text(encoding="utf-8"))
     assert load("growth").markdown(found["axes"]) in PAGE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["step.json", "step_amx.json"])
+@pytest.mark.parametrize("name", ["step.json", "step_bf16.json", "step_amx.json"])
 def test_the_times_of_a_step_are_those_of_the_file(load: Any, name: str) -> None:
     found = json.loads((ROOT / "benchmarks" / name).read_text(encoding="utf-8"))
     tables = load("step").markdown(found)

@@ -50,7 +50,7 @@ def generate(
         return codec.choose(x.float().cpu().numpy())
 
     starts = range(0, n, size)
-    at_once = 1 if device.type == "cuda" else min(_fitting(network), torch.get_num_threads())
+    at_once = min(_fitting(network), torch.get_num_threads()) if device.type == "cpu" else 1
     for first in starts[::at_once]:
         together = starts[first // size :][:at_once]
         chunks = _each_on_a_thread(chosen, [noise(size) for _ in together])
