@@ -630,6 +630,18 @@ def test_times_of_the_day_come_back_and_stay_within_it():
     assert schema.restore(cells, len(clock), 0).column("x").to_pylist()[:2] == ["0:00", "23:55"]
 
 
+def test_a_wrong_guess_of_month_and_day_is_put_right_in_the_json():
+    days = [datetime.date(2013, month, day) for month in range(1, 13) for day in range(1, 13)] * 2
+    source = table(len(days), when=[day.strftime("%d/%m/%Y") for day in days])
+    said = Schema.infer(source).to_json()
+    (column,) = [one for one in said["columns"] if one["name"] == "when"]
+    assert column["written"] == "%m/%d/%Y"
+    column["written"] = "%d/%m/%Y"
+    schema = Schema.from_json(said)
+    assert schema.cells(source).numbers["when"].tolist() == [(day - days[0]).days for day in days]
+    assert back(schema, source)["when"].to_pylist() == source["when"].to_pylist()
+
+
 def test_kinds_of_written_moments_can_be_overridden():
     days = [f"{1 + i % 9}/13/2020" for i in range(200)]
     source = table(x=days, y=days, z=days, when=days)
