@@ -13,7 +13,7 @@ _ROWS = 3_000
 
 def _columns() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    return {"x": rng.integers(1, 20_000, _ROWS) / 10, "y": rng.integers(1, 9_000, _ROWS) / 1.0}
+    return {"x": rng.integers(1, 20_000, _ROWS) / 10, "y": rng.integers(300, 9_000, _ROWS) / 1.0}
 
 
 def _found(columns: dict[str, np.ndarray], steps: dict[str, float | None] | None = None) -> list[Formula]:
@@ -29,6 +29,8 @@ _SHAPES = {
     "1/x": lambda x, y: 1 / x,
     "x*y": lambda x, y: x * y,
     "x/y": lambda x, y: x / y,
+    "x*y^2": lambda x, y: x * y**2,
+    "x/y^2": lambda x, y: x / y**2,
 }
 
 
@@ -53,6 +55,16 @@ def test_a_quotient_knows_which_of_the_two_is_above() -> None:
     columns["child"] = (1_000 * columns["y"] / columns["x"]).round(2)
     (formula,) = _found(columns)
     assert (formula.parents, formula.shape) == (("y", "x"), "x/y")
+
+
+def test_the_body_mass_index_is_computed_of_weight_and_height_and_neither_of_it() -> None:
+    rng = np.random.default_rng(9)
+    height, weight = rng.normal(172, 10, _ROWS).round(), rng.normal(76, 15, _ROWS).round(1)
+    columns = {"bmi": (weight / (height / 100) ** 2).round(1), "height": height, "weight": weight}
+    (formula,) = _found(columns)
+    assert formula[:3] == ("bmi", ("weight", "height"), "x/y^2")
+    assert formula.slope == pytest.approx(1e4, abs=0.1)
+    np.testing.assert_array_equal(formula.of(columns).round(1), columns["bmi"])
 
 
 def test_rounding_down_and_rates_that_end_in_ties_are_found() -> None:

@@ -40,8 +40,13 @@ _ONE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "x^2": np.square,
     "1/x": np.reciprocal,
 }
-_TWO: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"x*y": np.multiply, "x/y": np.divide}
-_ON_GRID = {"x", "x^2", "x*y"}
+_TWO: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "x*y": np.multiply,
+    "x/y": np.divide,
+    "x*y^2": lambda x, y: x * np.square(y),
+    "x/y^2": lambda x, y: x / np.square(y),
+}
+_ON_GRID = {"x", "x^2", "x*y", "x*y^2"}
 _Term = tuple[tuple[str, ...], str]
 """Names of one or two columns, and a shape."""
 _Line = tuple[float, float]
@@ -68,7 +73,7 @@ class Formula(NamedTuple):
     Attributes:
         child: name of the computed column.
         parents: names of one or two columns, x and y.
-        shape: of one column "x", "log(x)", "sqrt(x)", "x^2" or "1/x"; of two "x*y" or "x/y".
+        shape: of one column "x", "log(x)", "sqrt(x)", "x^2" or "1/x"; of two "x*y", "x/y", "x*y^2" or "x/y^2".
         offset: in the unit of the child.
         slope: in the unit of the child for one of the shape.
     """
@@ -193,7 +198,8 @@ def _ones(values: Mapping[str, np.ndarray]) -> list[_Term]:
 def _twos(values: Mapping[str, np.ndarray]) -> Iterator[_Term]:
     names = list(values)[:MOST_PAIRED]
     for x, y in itertools.combinations(names, 2):
-        yield from (((x, y), "x*y"), ((x, y), "x/y"), ((y, x), "x/y"))
+        yield (x, y), "x*y"
+        yield from (((a, b), shape) for a, b in ((x, y), (y, x)) for shape in ("x/y", "x*y^2", "x/y^2"))
 
 
 def _alike(
