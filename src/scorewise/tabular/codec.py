@@ -26,6 +26,7 @@ from scorewise.tabular import grid
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.marginal import Marginal
+from scorewise.tabular.moment import find_parts, part_code
 from scorewise.tabular.number import Adjust, Number, fit_numbers, protected
 from scorewise.tabular.relation import Combination, Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
@@ -165,13 +166,17 @@ class Codec:
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
         determined = {one.child for one in functions}
+        moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined}
+        left = {name: one for name, one in coded.items() if name not in determined}
+        functions = [*find_parts(moments, values, left, counts), *functions]
+        determined = {one.child for one in functions}
         computed = (cells.numbers, steps | _level_steps(schema), _numeric(schema, cells))
         formulas = find_formulas(*computed, determined)
         determined |= {one.child for one in formulas}
         totals = find_weighted_sums(*computed, determined)  # of these formulas may be, so they come first
         determined |= {one.child for one in totals}
         numbers = {name: number.freed(determined) for name, number in numbers.items()}
-        for name in {one.parent for one in functions} & numbers.keys():
+        for name in {one.parent for one in functions if one.part is None} & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, functions, [*totals, *formulas], sums, digits, clip)
@@ -381,8 +386,11 @@ class Codec:
                 computed = grid.snap(computed, marginal.step)
             computed = np.clip(computed, *marginal.ends) if self.clip else computed
             numbers[formula.child] = sources[formula.child] = computed
-        for child, parent, table in self.functions:
-            if parent in self.numbers:
+        for function in self.functions:
+            child, parent, table = function[:3]
+            if function.part is not None:
+                code = part_code(function, self.schema.column(parent), numbers[parent])
+            elif parent in self.numbers:
                 known = self.numbers[parent].values
                 nearest = np.searchsorted((known[1:] + known[:-1]) / 2, numbers[parent])
                 code = np.where(np.isnan(numbers[parent]), len(known), nearest)
@@ -408,7 +416,7 @@ class Codec:
                 for name, number in self.numbers.items()
             },
             "levels": self.levels,
-            "functions": [[function.child, function.parent] for function in self.functions],
+            "functions": [[one.child, one.parent, one.part, one.first] for one in self.functions],
             "formulas": [one.to_json() for one in self.formulas],
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "digits": list(self.digits),
@@ -451,8 +459,8 @@ class Codec:
             parents = tuple(map(Combination.from_json, one["parents"]))
             numbers[name] = Number(marginal, parents, one["missing"], values)
         functions = [
-            Function(child, parent, arrays[f"function.{i}"].numpy())
-            for i, (child, parent) in enumerate(said["functions"])
+            Function(child, parent, arrays[f"function.{i}"].numpy(), *part)
+            for i, (child, parent, *part) in enumerate(said["functions"])  # models of before have no parts
         ]
         formulas = [
             WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one)

@@ -83,17 +83,21 @@ class Combination(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A column that another one determines.
+    """A column that another one determines, or a part of its moments, such as the month.
 
     Attributes:
         child: name of the determined column.
         parent: name of the column that determines it.
         table: code of the child for each code of the parent, shape (levels of the parent,).
+        part: which part of the parent's moments the codes are of; None where they are those of the column.
+        first: the least value of that part.
     """
 
     child: str
     parent: str
     table: np.ndarray
+    part: str | None = None
+    first: float = 0.0
 
 
 def find_functions(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> list[Function]:
@@ -119,23 +123,43 @@ def find_functions(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -
         for parent in order[:position]:
             if parent in determined or rows < 10 * levels[parent]:
                 continue
-            if _table(codes[parent][screen], codes[child][screen], levels[parent]) is None:
+            if lookup(codes[parent][screen], codes[child][screen], levels[parent]) is None:
                 continue
-            table = _table(codes[parent], codes[child], levels[parent])
-            if table is not None and _told(codes[parent], codes[child]) >= FEWEST_TOLD:
+            table = lookup(codes[parent], codes[child], levels[parent])
+            if table is not None and told(codes[parent], codes[child]) >= FEWEST_TOLD:
                 found.append(Function(child, parent, table))
                 determined.add(child)
                 break
     return found
 
 
-def _table(parent: np.ndarray, child: np.ndarray, levels: int) -> np.ndarray | None:
+def lookup(parent: np.ndarray, child: np.ndarray, levels: int) -> np.ndarray | None:
+    """Give the table of a function.
+
+    Args:
+        parent: codes, shape (N,).
+        child: codes, shape (N,).
+        levels: number of codes of the parent.
+
+    Returns:
+        Code of the child for each code of the parent, 0 where no row has it, shape (levels,); None where there is no
+        function.
+    """
     table = np.zeros(levels, dtype=np.int64)
     table[parent] = child
     return table if bool((table[parent] == child).all()) else None
 
 
-def _told(parent: np.ndarray, child: np.ndarray) -> int:
+def told(parent: np.ndarray, child: np.ndarray) -> int:
+    """Count the rows that tell of a function: of another code than the child's most frequent one, and not alone.
+
+    Args:
+        parent: codes, shape (N,).
+        child: codes, shape (N,).
+
+    Returns:
+        The number of rows that share their code of the parent with others, and whose child is another than most.
+    """
     shared = np.bincount(parent)[parent] > 1
     return int(np.count_nonzero(shared & (child != np.bincount(child).argmax())))
 

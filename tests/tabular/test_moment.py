@@ -1,0 +1,173 @@
+"""Columns that repeat a part of a moment are found by whatever names they give it, and looked up again."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from scorewise.tabular.codec import Codec
+from scorewise.tabular.moment import part, parts
+from scorewise.tabular.relation import Function
+from scorewise.tabular.schema import Schema
+from scorewise.tabular.table import to_arrow
+
+_ROWS = 3_000
+
+
+def _moments(rows: int = _ROWS, days: int = 730) -> pd.DatetimeIndex:
+    minutes = np.random.default_rng(0).integers(0, days * 24 * 60, rows)
+    return pd.DatetimeIndex(pd.Timestamp("2011-01-01") + pd.to_timedelta(minutes, unit="min"))
+
+
+def _rides(at: pd.DatetimeIndex | None = None) -> pd.DataFrame:
+    at = _moments() if at is None else at
+    return pd.DataFrame({"at": at, "count": np.random.default_rng(1).integers(0, 900, len(at))})
+
+
+def _found(frame: pd.DataFrame) -> dict[str, tuple[str, str | None]]:
+    return {one.child: (one.parent, one.part) for one in Codec.fit(frame).functions}
+
+
+@pytest.mark.parametrize(
+    ("expected", "cells"),
+    [
+        ("weekday", lambda at: at.day_name()),
+        ("weekday", lambda at: at.day_of_week >= 5),
+        ("month", lambda at: at.month),
+        ("month", lambda at: at.month_name().str[:3]),
+        ("month", lambda at: at.month % 12 // 3 + 1),  # seasons
+        ("day", lambda at: at.day),
+        ("week", lambda at: at.isocalendar().week.to_numpy()),
+        ("year", lambda at: at.year - 2011),
+        ("year and month", lambda at: at.strftime("%Y-%m")),
+        ("hour", lambda at: at.hour),
+        ("hour", lambda at: np.where((at.hour > 6) & (at.hour < 20), "day", "night")),
+        ("minute", lambda at: at.minute),
+    ],
+)
+def test_a_column_that_repeats_a_part_is_looked_up_and_not_learned(expected: str, cells: Any) -> None:
+    frame = _rides()
+    frame.insert(0, "repeated", cells(_moments()))
+    codec = Codec.fit(frame)
+    assert _found(frame) == {"repeated": ("at", expected)}
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    made = codec.decode(np.random.default_rng(2).normal(size=(2_000, codec.layout.width))).to_pandas()
+    assert made["repeated"].tolist() == list(cells(pd.DatetimeIndex(made["at"])))
+
+
+def test_what_a_part_determines_may_determine_others_and_goes_through_json() -> None:
+    frame = _rides()
+    at = _moments()
+    frame["month"], frame["season"] = at.month, at.month % 12 // 3
+    codec = Codec.fit(frame)
+    assert [(one.child, one.parent, one.part) for one in codec.functions] == [
+        ("month", "at", "month"),
+        ("season", "month", None),
+    ]
+    again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    noise = np.random.default_rng(3).normal(size=(500, codec.layout.width))
+    assert again.decode(noise).equals(codec.decode(noise))
+    made = codec.decode(noise).to_pandas()
+    assert (made["month"] == made["at"].dt.month).all()
+    assert (made["season"] == made["at"].dt.month % 12 // 3).all()
+
+
+def test_dates_that_are_text_and_times_of_the_day_have_parts_too() -> None:
+    at = _moments()
+    frame = pd.DataFrame({"on": at.strftime("%d.%m.%Y"), "clock": at.strftime("%H:%M"), "x": np.arange(_ROWS) % 977})
+    frame["weekday"], frame["hour"] = at.day_name(), at.hour
+    codec = Codec.fit(frame)
+    assert _found(frame) == {"weekday": ("on", "weekday"), "hour": ("clock", "hour")}
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+
+
+def test_a_missing_moment_has_a_place_of_its_own() -> None:
+    frame = _rides()
+    frame["weekday"] = pd.array(_moments().day_of_week, dtype="Int64")
+    frame.loc[::9, ["at", "weekday"]] = pd.NA
+    codec = Codec.fit(frame)
+    assert _found(frame) == {"weekday": ("at", "weekday")}
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    frame.loc[1, "weekday"] = pd.NA  # where there is a moment
+    assert _found(frame) == {}
+
+
+def test_one_row_that_does_not_fit_and_what_chance_may_have_made_are_no_functions() -> None:
+    frame = _rides()
+    frame["hour"] = _moments().hour
+    frame.loc[17, "hour"] = (frame.loc[17, "hour"] + 1) % 24
+    assert _found(frame) == {}
+    rare = _rides()
+    rare["flag"] = _moments().hour == 3
+    rare["flag"] &= np.cumsum(rare["flag"]) <= 9
+    assert _found(rare) == {}
+    short = _rides(_moments(230))
+    short["hour"] = _moments(230).hour  # fewer than ten rows an hour
+    assert _found(short) == {}
+
+
+def test_parts_that_no_row_has_are_looked_up_by_the_nearest() -> None:
+    at = pd.DatetimeIndex([*_moments(1_500, 59), *(_moments(1_500, 61) + pd.Timedelta(days=304))])
+    frame = _rides(at)
+    frame["month"] = at.month  # January, February, November and December
+    codec = Codec.fit(frame)
+    (function,) = codec.functions
+    assert function.table[1:].tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]
+
+
+def test_beyond_the_fitted_range_the_last_place_is_taken() -> None:
+    frame = _rides()
+    frame["year"] = _moments().year
+    codec = Codec.fit(frame, clip=False)
+    made = codec.decode(4 * np.random.default_rng(4).normal(size=(2_000, codec.layout.width))).to_pandas()
+    assert made["at"].dt.year.min() < 2011
+    assert made["at"].dt.year.max() > 2012
+    assert (made["year"] == made["at"].dt.year.clip(2011, 2012)).all()
+
+
+def test_two_moments_do_not_determine_one_another() -> None:
+    at = _moments()
+    frame = _rides()
+    frame["due"] = pd.to_datetime(at.strftime("%Y-%m")) + pd.Timedelta(days=31)
+    frame["again"] = frame["due"]
+    codec = Codec.fit(frame)
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    children = {one.child for one in codec.functions} | {one.child for one in codec.formulas}
+    assert "at" not in children
+    assert {"due", "again"} == children
+
+
+@pytest.mark.parametrize(
+    ("dtype", "named"),
+    [
+        (pa.timestamp("us"), {"hour", "minute", "weekday", "month", "day", "week", "year", "year and month"}),
+        (pa.timestamp("ns", "UTC"), {"hour", "minute", "weekday", "month", "day", "week", "year", "year and month"}),
+        (pa.timestamp("s", "Europe/Berlin"), set()),
+        (pa.date32(), {"weekday", "month", "day", "week", "year", "year and month"}),
+        (pa.time64("us"), {"hour", "minute"}),
+        (pa.duration("s"), set()),
+    ],
+)
+def test_which_parts_a_type_has(dtype: pa.DataType, named: set[str]) -> None:
+    whole = pa.array((np.arange(400) * 86_399_999_999_999 // 400).astype(np.int64))
+    if pa.types.is_date(dtype):
+        cells: Any = pa.array(np.arange(400, dtype=np.int32)).cast(dtype)
+    else:
+        divisor = {"us": 1_000, "ns": 1, "s": 10**9}[dtype.unit]
+        cells = pa.array(whole.to_numpy() // divisor).cast(dtype)
+    table = pa.table({"when": cells, "x": np.random.default_rng(5).normal(size=400)})
+    column = Schema.infer(table).column("when")
+    assert set(parts(column)) == named
+    values = Schema.infer(table).cells(table).numbers["when"]
+    values[3] = np.nan
+    for name in named:
+        given = part(column, values, name)
+        assert np.isnan(given[3])
+        assert np.isfinite(np.delete(given, 3)).all()
+
+
+def test_a_function_of_a_column_has_no_part() -> None:
+    assert Function("a", "b", np.zeros(2, dtype=np.int64)).part is None
