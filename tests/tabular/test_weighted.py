@@ -75,6 +75,16 @@ def test_any_weights_will_do_where_a_column_has_no_grid_but_not_where_it_has_one
     assert _found({**columns, "total": total.round(1)}) == []
 
 
+def test_totals_of_few_values_are_found_where_they_are_exact() -> None:
+    rng = np.random.default_rng(5)
+    columns = {name: rng.integers(0, 5, _ROWS) / 1.0 for name in "abcdefgh"}
+    columns["total"] = columns["b"] + columns["c"] + 2 * columns["f"]
+    (one,) = _found(columns)
+    assert (one.child, dict(zip(one.parents, one.weights, strict=True))) == ("total", {"b": 1.0, "c": 1.0, "f": 2.0})
+    columns["total"] = np.minimum(columns["total"], 15)
+    assert _found(columns) == []
+
+
 def test_one_row_that_does_not_fit_and_nothing_is_found() -> None:
     columns = _parts()
     columns["total"] = columns["a"] + columns["b"] + columns["c"]

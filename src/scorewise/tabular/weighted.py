@@ -26,8 +26,9 @@ MOST_SUMMED = 64
 MOST_PARENTS = 16
 ROWS_A_WEIGHT = 10
 """Least number of rows that differ in the parents, for each number that is estimated."""
-NEAR = 1.5
-"""Largest error of a least-squares fit, in what the column may be off by, that one with better weights may have."""
+NEAR, EXACT = 1.5, 0.02
+"""Largest error of a least-squares fit, in what the column may be off by, where one with better weights may give every
+row; and where the column has so few values that there is no rounding to be told from chance."""
 NOTHING = 0.05
 """Standard deviation of a term, likewise, that is not needed."""
 OFFSET_DIGITS = 15
@@ -139,20 +140,21 @@ def _needed(y: np.ndarray, others: Mapping[str, np.ndarray], step: float | None)
     """Columns whose weighted sum is near a column, none of which can be left out; empty where there are none."""
     known = ~np.isnan(y)
     names = [name for name, values in others.items() if not np.isnan(values[known]).any() and _varies(values[known])]
-    if len(np.unique(y[known])) < 2 or np.count_nonzero(known) < ROWS_A_WEIGHT * 3 or not names:
+    distinct = len(np.unique(y[known]))
+    if distinct < 2 or np.count_nonzero(known) < ROWS_A_WEIGHT * 3 or not names:
         return []
-    most = tolerances(y, step)[1]
+    most, error = tolerances(y, step)[1], NEAR if distinct >= FEWEST_VALUES else EXACT
     columns = np.stack([_centred(others[name][known]) for name in names], 1)
     target = (y[known] - y[known].mean()) / most
-    terms = _near(columns, target)
+    terms = _near(columns, target, error)
     if terms is None:
         return []
     left = np.flatnonzero(np.abs(terms) >= NOTHING)
-    if _near(columns[:, left], target) is None:
+    if _near(columns[:, left], target, error) is None:
         left = np.arange(len(names))
     for place in sorted(left, key=lambda i: abs(float(terms[i]))):
         fewer = left[left != place]
-        if _near(columns[:, fewer], target) is not None:
+        if _near(columns[:, fewer], target, error) is not None:
             left = fewer
     return [names[i] for i in left]
 
@@ -163,10 +165,10 @@ def _centred(values: np.ndarray) -> np.ndarray:
     return centred
 
 
-def _near(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """Weights of least squares, where no row is off by more than `NEAR`."""
+def _near(columns: np.ndarray, target: np.ndarray, error: float) -> np.ndarray | None:
+    """Weights of least squares, where no row is off by more than an error."""
     weights: np.ndarray = np.linalg.lstsq(columns, target, rcond=None)[0]
-    return weights if np.abs(target - columns @ weights).max() <= NEAR else None
+    return weights if np.abs(target - columns @ weights).max() <= error else None
 
 
 def _by_rank(members: Sequence[str], values: Mapping[str, np.ndarray], numbers: Collection[str]) -> list[str]:
