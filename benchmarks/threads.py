@@ -23,7 +23,7 @@ from scorewise.datasets import DATASETS
 from scorewise.tabular import generation
 from scorewise.tabular.synthesizer import Synthesizer
 
-MINUTES, ROWS, TURNS = 0.2, 8_192, 7
+MINUTES, ROWS, TURNS = 0.2, 8_192, 5
 THREADS = len(os.sched_getaffinity(0))
 WAYS = {"one thread": (1, 0), "all threads within a chunk": (THREADS, 0), "a thread a chunk": (THREADS, None)}
 """Number of threads, and `MOST_FEATURES` in the place of its own value: 0 for one chunk at a time."""
