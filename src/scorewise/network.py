@@ -217,8 +217,7 @@ class TableDenoiser(nn.Module):
 
     def _independent(self, x_t: Tensor, s2: Tensor) -> list[Tensor]:
         """Log-odds of each slot to the likeliest one if categories were independent, `LEAST_LOG_ODDS` or more."""
-        inverse = 1 / s2.clamp(min=1 / 60)
-        logits = torch.addcmul(self.log_prior - 0.5 * inverse, x_t, inverse)
+        logits = torch.addcmul(self.log_prior, x_t, 1 / s2.clamp(min=1 / 60))
         return [(piece - piece.amax(-1, keepdim=True)).clamp(min=LEAST_LOG_ODDS) for piece in self._by_group(logits)]
 
     def _flat(self, shares: Sequence[Tensor]) -> list[Tensor]:

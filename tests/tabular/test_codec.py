@@ -195,6 +195,7 @@ def _houses(rows: int = 3_000) -> pd.DataFrame:
     frame.loc[::9, "cellar"] = pd.NA
     frame["area"] = frame["lower"] + frame["upper"] + frame["cellar"] + 10 * frame["rooms"]
     frame["price"] = (0.45 * frame["area"].astype("float64")).round(2)
+    frame["insured"] = np.where(rng.random(rows) < 0.4, frame["area"].fillna(9), rng.integers(1, 9_000, rows))
     frame["weekdays"] = rng.integers(0, 500, rows) / 10
     frame["weekends"] = rng.integers(0, 500, rows) / 10
     frame["mean"] = ((5 * frame["weekdays"] + 2 * frame["weekends"]) / 7).round(1)
@@ -207,7 +208,7 @@ def test_weighted_sums_are_not_encoded_and_add_up_in_whatever_is_decoded() -> No
     assert codec.schema.column("rooms").kind == "category"
     computed = {"area": {"lower", "upper", "cellar", "rooms"}, "price": {"area"}, "mean": {"weekdays", "weekends"}}
     assert {one.child: set(one.parents) for one in codec.formulas} == computed
-    assert sorted(codec.scored) == ["cellar", "lower", "upper", "weekdays", "weekends"]
+    assert sorted(codec.scored) == ["cellar", "insured", "lower", "upper", "weekdays", "weekends"]
     again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
     assert again.formulas == codec.formulas
     noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))

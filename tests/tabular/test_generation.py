@@ -51,6 +51,14 @@ def test_chunks_on_threads_of_their_own_are_those_of_one_thread_in_order(threads
     np.testing.assert_array_equal(many.codes, one.codes)
 
 
+def test_no_thread_has_others_work_for_it(threads: int) -> None:
+    network, codec = _untrained()
+    seen: set[int] = set()
+    network.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    list(generate(network, codec, threads * CHUNK_ROWS, NormalSequence(codec.layout.width, 0).draw))
+    assert seen == {1}
+
+
 def test_what_a_thread_raises_is_raised_and_threads_are_as_before(threads: int) -> None:
     network, codec = _untrained()
     rows = generate(network, codec, 2 * CHUNK_ROWS, lambda n: torch.zeros(n, codec.layout.width + 1))

@@ -128,16 +128,24 @@ def test_beyond_the_fitted_range_the_last_place_is_taken() -> None:
     assert (made["year"] == made["at"].dt.year.clip(2011, 2012)).all()
 
 
-def test_two_moments_do_not_determine_one_another() -> None:
+def test_a_moment_that_is_determined_determines_nothing() -> None:
     at = _moments()
-    frame = _rides()
-    frame["due"] = pd.to_datetime(at.strftime("%Y-%m")) + pd.Timedelta(days=31)
-    frame["again"] = frame["due"]
+    due = pd.DatetimeIndex(pd.to_datetime(at.strftime("%Y-%m"))) + pd.Timedelta(days=31)
+    frame = pd.DataFrame({"season": due.month % 12 // 3, "due": due, "at": at, "count": _rides()["count"]})
     codec = Codec.fit(frame)
+    assert _found(frame) == {"due": ("at", "year and month"), "season": ("due", None)}
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
-    children = {one.child for one in codec.functions} | {one.child for one in codec.formulas}
-    assert "at" not in children
-    assert {"due", "again"} == children
+
+
+def test_a_moment_that_determines_others_is_not_determined() -> None:
+    at = _moments()
+    month = pd.DatetimeIndex(pd.to_datetime(at.strftime("%Y-%m")))
+    frame = pd.DataFrame({"year": pd.to_datetime(month.strftime("%Y")), "month": month, "at": at})
+    frame = frame[month.month < 12].iloc[:200].reset_index(drop=True)  # fewer than ten rows a month
+    frame["count"] = np.arange(len(frame)) % 97
+    codec = Codec.fit(frame)
+    assert _found(frame) == {"year": ("month", "year")}
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scorewise.tabular import grid
-from scorewise.tabular.weighted import MOST_SUMMED, WeightedSum, find_weighted_sums
+from scorewise.tabular.weighted import MOST_PARENTS, MOST_SUMMED, WeightedSum, find_weighted_sums
 
 _ROWS = 3_000
 
@@ -67,12 +67,21 @@ def test_of_columns_that_add_up_to_a_constant_the_one_that_varies_most_is_comput
     assert one == WeightedSum(varies_most, one.parents, (-1.0, -1.0), 1.0)
 
 
-def test_any_weights_will_do_where_a_column_has_no_grid_but_not_where_it_has_one() -> None:
+def test_any_weights_will_do_where_a_column_has_no_grid() -> None:
     columns = _parts()
-    total = 0.123456789 * columns["a"] - 7.654321 * columns["c"] + 1e3
+    total = 2.718281828 * columns["a"] - 3.141592654 * columns["c"] + 1e3
     (one,) = _found({**columns, "total": total})
     np.testing.assert_allclose(one.of(columns), total, rtol=0, atol=np.abs(total).max() * 2**-22)
-    assert _found({**columns, "total": total.round(1)}) == []
+
+
+def test_a_total_is_computed_even_if_a_part_varies_more() -> None:
+    columns = _parts()
+    columns["rest"] = 2_000 - columns["c"] + columns["d"]
+    columns["total"] = columns["rest"] + columns["c"] + columns["b"]
+    del columns["d"]
+    assert columns["total"].std() < columns["c"].std()
+    (one,) = _found(columns)
+    assert one.child == "total"
 
 
 def test_totals_of_few_values_are_found_where_they_are_exact() -> None:
@@ -121,6 +130,25 @@ def test_a_total_is_missing_where_a_part_is_and_nowhere_else() -> None:
     assert _found(columns) == []
 
 
+def test_rows_that_were_not_screened_count_as_well() -> None:
+    columns = _parts()
+    columns["total"] = columns["a"] + columns["c"]
+    for row in range(0, _ROWS, 99):  # screened or not
+        holed = {name: values.copy() for name, values in columns.items()}
+        holed["a"][row] = np.nan
+        if row % 2:
+            holed["total"][row] = np.nan
+        assert len(_found(holed)) == row % 2
+
+
+def test_a_column_that_does_not_vary_where_the_total_is_known_is_no_part() -> None:
+    columns = _parts()
+    columns["total"] = np.where(columns["b"] == 0, columns["a"] + columns["c"] + columns["b"], np.nan)
+    columns["a"] = np.where(columns["b"] == 0, columns["a"], np.nan)
+    (one,) = _found(columns)
+    assert sorted(one.parents) == ["a", "c"]
+
+
 def test_parts_that_are_totals_themselves_come_first_and_nothing_depends_on_itself() -> None:
     columns = _parts()
     columns = {"all": sum(columns.values(), np.zeros(_ROWS)), "some": columns["a"] + columns["b"], **columns}
@@ -146,6 +174,16 @@ def test_a_part_may_be_a_number_that_is_not_to_be_computed_itself() -> None:
     (one,) = find_weighted_sums({"a": columns["a"]}, _steps(columns), columns)
     assert (one.child, one.offset) == ("a", 0.0)
     assert dict(zip(one.parents, one.weights, strict=True)) == {"total": 1.0, "d": -1.0}
+
+
+def test_one_column_is_no_sum_and_so_many_are_none_that_people_make() -> None:
+    columns = _parts()
+    assert _found({**columns, "twice": 2 * columns["a"]}) == []
+    rng = np.random.default_rng(6)
+    many = {f"x{i}": rng.integers(0, 90, _ROWS) / 1.0 for i in range(MOST_PARENTS + 1)}
+    assert _found({**many, "total": sum(many.values(), np.zeros(_ROWS))}) == []
+    del many["x0"]
+    assert len(_found({**many, "total": sum(many.values(), np.zeros(_ROWS))})) == 1
 
 
 def test_sums_are_looked_for_among_so_many_columns_and_no_more() -> None:

@@ -70,7 +70,7 @@ def find_parts(
     """Find the coded columns that are functions of a part of a moment in every row.
 
     A function counts as found on the evidence that `find_functions` asks for. Of several parts the one of fewest levels
-    is taken.
+    is taken. Moments that are determined determine nothing, and those that determine others are not determined.
 
     Args:
         moments: columns that hold moments.
@@ -90,7 +90,8 @@ def find_parts(
                 coded.append((name, one, first, _codes(cells, first)))
     coded.sort(key=lambda entry: int(entry[3].max()))
     found: dict[str, Function] = {}
-    for child, own in codes.items():
+    for child in sorted(codes, key=lambda name: name not in moments):
+        own = codes[child]
         if levels[child] < 2 or child in {function.parent for function in found.values()}:
             continue
         for name, one, first, code in coded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,9 +94,9 @@ def find_weighted_sums(
 
     A column is fitted by least squares to all others, and those are taken away one by one that are not needed, the
     smallest terms first. What is left counts as found where the column is missing just where a parent is; where
-    `ROWS_A_WEIGHT` rows or more for each weight differ in the parents; and where weights and offset of few digits give
-    every value once it is rounded to the grid of the column, or any weights do to the precision of 32 bits, where it
-    has no grid. On a grid, either all rows come to lie on it by the grids of the parents, or rounding takes or adds as
+    `ROWS_A_WEIGHT` rows or more for each weight differ in the parents; and where weights of few digits, or else those
+    of least squares, give every value once it is rounded to the grid of the column, or to a precision of 32 bits where
+    it has none. On a grid, either all rows come to lie on it by the grids of the parents, or rounding takes or adds as
     much as it does by chance. Of the columns of such a relation the total is computed, which is the sum of the others
     with weights above 0, or where there is none, the column that varies most. A parent may itself be computed.
 
@@ -115,7 +115,7 @@ def find_weighted_sums(
     quick = {name: values[screen] for name, values in sources.items()}
     found: dict[str, WeightedSum] = {}
     for name in reversed([name for name in numbers if name in sources]):
-        if name in found or np.count_nonzero(~np.isnan(sources[name])) < FEWEST_ROWS:
+        if name in found:
             continue
         others = {other: values for other, values in quick.items() if other != name and other not in found}
         parents = _needed(quick[name], others, steps[name])
@@ -203,26 +203,15 @@ def _exact(
     if different < max(FEWEST_ROWS, ROWS_A_WEIGHT * (len(parents) + 1)) or any(rows.std(0) == 0):
         return None
     step, spacings = steps[child], [steps[name] for name in parents]
-    for weights in _plain_or_as_they_are(_weights(y, terms), step):
+    near = _weights(y, terms)
+    for weights in (*([short(w, digits) for w in near] for digits in range(1, MOST_DIGITS + 1)), near):
         rest = y[known] - _added(weights, 0.0, list(rows.T))
-        if float(np.ptp(rest)) > 2 * tolerances(y, step)[1] or not _is_rounded(y[known], rest, step, weights, spacings):
+        if float(np.ptp(rest)) > 2 * tolerances(y, step)[1] or not _is_rounded(rest, step, weights, spacings):
             continue
         offset = _offset(y[known], y[known] - rest, step)
         if offset is not None:
             return WeightedSum(child, tuple(parents), tuple(weights), offset)
     return None
-
-
-def _plain_or_as_they_are(weights: Sequence[float], step: float | None) -> Iterator[list[float]]:
-    """Round weights to few digits; where a column has no grid, or a fine one, any weights may be those of it.
-
-    Yields:
-        The weights.
-    """
-    for digits in range(1, MOST_DIGITS + 1):
-        yield [short(w, digits) for w in weights]
-    if step is None or step < FINE_GRID:
-        yield list(weights)
 
 
 def _offset(y: np.ndarray, total: np.ndarray, step: float | None) -> float | None:
@@ -238,12 +227,12 @@ def _offset(y: np.ndarray, total: np.ndarray, step: float | None) -> float | Non
 
 
 def _is_rounded(
-    y: np.ndarray, rest: np.ndarray, step: float | None, weights: Sequence[float], spacings: Sequence[float | None]
+    rest: np.ndarray, step: float | None, weights: Sequence[float], spacings: Sequence[float | None]
 ) -> bool:
     """Whether a column is what a sum gives, rounded, for other values of its parents too."""
     if step is None or step < FINE_GRID:
         return True
-    if len(np.unique(y[:SCREENED_ROWS])) >= FEWEST_VALUES and float(rest.std()) >= LEAST_ROUNDED * step:
+    if float(rest.std()) >= LEAST_ROUNDED * step:
         return True
     jumps = [w * spacing / step for w, spacing in zip(weights, spacings, strict=True) if spacing is not None]
     return len(jumps) == len(weights) and all(abs(jump - round(jump)) <= SLACK for jump in jumps)
