@@ -100,10 +100,12 @@ def test_one_row_that_does_not_fit_and_what_chance_may_have_made_are_no_function
     frame["hour"] = _moments().hour
     frame.loc[17, "hour"] = (frame.loc[17, "hour"] + 1) % 24
     assert _found(frame) == {}
-    rare = _rides()
-    rare["flag"] = _moments().hour == 3
-    rare["flag"] &= np.cumsum(rare["flag"]) <= 9
-    assert _found(rare) == {}
+    at = _moments()
+    for rows in (9, 10):
+        few = at[(at.hour != 3) | (np.cumsum(at.hour == 3) <= rows)]
+        frame = _rides(few)
+        frame["flag"] = few.hour == 3
+        assert _found(frame) == ({"flag": ("at", "hour")} if rows == 10 else {})
     short = _rides(_moments(230))
     short["hour"] = _moments(230).hour  # fewer than ten rows an hour
     assert _found(short) == {}
@@ -119,30 +121,37 @@ def test_parts_that_no_row_has_are_looked_up_by_the_nearest() -> None:
 
 
 def test_beyond_the_fitted_range_the_last_place_is_taken() -> None:
+    def months(at: Any) -> Any:
+        return 12 * (at.year - 2011) + at.month
+
     frame = _rides()
-    frame["year"] = _moments().year
+    frame["months"] = months(_moments())
     codec = Codec.fit(frame, clip=False)
-    made = codec.decode(4 * np.random.default_rng(4).normal(size=(2_000, codec.layout.width))).to_pandas()
-    assert made["at"].dt.year.min() < 2011
-    assert made["at"].dt.year.max() > 2012
-    assert (made["year"] == made["at"].dt.year.clip(2011, 2012)).all()
+    made = codec.decode(12 * np.random.default_rng(4).normal(size=(2_000, codec.layout.width))).to_pandas()
+    true = months(made["at"].dt)
+    assert true.min() < 0
+    assert true.max() > 24
+    assert (made["months"] == true.clip(1, 24)).all()
+
+
+def _months() -> pd.DataFrame:
+    """Ten rows for each of 24 months: enough for a part of 24 levels, one too few for codes, which may be missing."""
+    month = pd.DatetimeIndex(np.repeat(pd.date_range("2011-01-01", periods=24, freq="MS"), 10))
+    at = month + pd.to_timedelta(np.random.default_rng(6).integers(0, 28 * 24 * 60, 240), unit="min")
+    return pd.DataFrame({"month": month, "at": at, "count": np.arange(240) % 97})
 
 
 def test_a_moment_that_is_determined_determines_nothing() -> None:
-    at = _moments()
-    due = pd.DatetimeIndex(pd.to_datetime(at.strftime("%Y-%m"))) + pd.Timedelta(days=31)
-    frame = pd.DataFrame({"season": due.month % 12 // 3, "due": due, "at": at, "count": _rides()["count"]})
+    frame = _months()
+    frame.insert(0, "season", frame["at"].dt.month_name().str[:1])
     codec = Codec.fit(frame)
-    assert _found(frame) == {"due": ("at", "year and month"), "season": ("due", None)}
+    assert _found(frame) == {"month": ("at", "year and month"), "season": ("at", "month")}
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 
 def test_a_moment_that_determines_others_is_not_determined() -> None:
-    at = _moments()
-    month = pd.DatetimeIndex(pd.to_datetime(at.strftime("%Y-%m")))
-    frame = pd.DataFrame({"year": pd.to_datetime(month.strftime("%Y")), "month": month, "at": at})
-    frame = frame[month.month < 12].iloc[:200].reset_index(drop=True)  # fewer than ten rows a month
-    frame["count"] = np.arange(len(frame)) % 97
+    frame = _months()
+    frame.insert(0, "year", pd.to_datetime(frame["at"].dt.strftime("%Y")))
     codec = Codec.fit(frame)
     assert _found(frame) == {"year": ("month", "year")}
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))

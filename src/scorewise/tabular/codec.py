@@ -168,7 +168,7 @@ class Codec:
         determined = {one.child for one in functions}
         moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined}
         left = {name: one for name, one in coded.items() if name not in determined}
-        functions = [*find_parts(moments, values, left, counts), *functions]
+        functions = [*find_parts(moments, values, left), *functions]
         determined = {one.child for one in functions}
         computed = (cells.numbers, steps | _level_steps(schema), _numeric(schema, cells))
         formulas = find_formulas(*computed, determined)

@@ -65,7 +65,6 @@ def find_parts(
     moments: Mapping[str, Column],
     values: Mapping[str, np.ndarray],
     codes: Mapping[str, np.ndarray],
-    levels: Mapping[str, int],
 ) -> list[Function]:
     """Find the coded columns that are functions of a part of a moment in every row.
 
@@ -76,7 +75,6 @@ def find_parts(
         moments: columns that hold moments.
         values: of these, in their own unit, NaN where missing, (N,) each.
         codes: codes of the columns that may be determined, (N,) from 0; missing cells have a code of their own.
-        levels: number of codes of each.
 
     Returns:
         The functions; their tables are of `part_code`.
@@ -85,14 +83,13 @@ def find_parts(
     for name, column in moments.items():
         for one in parts(column):
             cells = part(column, values[name], one)
-            if not np.isnan(cells).all():
-                first = float(np.nanmin(cells))
-                coded.append((name, one, first, _codes(cells, first)))
+            first = float(np.nanmin(cells))
+            coded.append((name, one, first, _codes(cells, first)))
     coded.sort(key=lambda entry: int(entry[3].max()))
     found: dict[str, Function] = {}
     for child in sorted(codes, key=lambda name: name not in moments):
         own = codes[child]
-        if levels[child] < 2 or child in {function.parent for function in found.values()}:
+        if child in {function.parent for function in found.values()}:
             continue
         for name, one, first, code in coded:
             if name == child or name in found or len(own) < ROWS_PER_LEVEL * len(np.unique(code)):

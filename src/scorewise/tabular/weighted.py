@@ -150,8 +150,6 @@ def _needed(y: np.ndarray, others: Mapping[str, np.ndarray], step: float | None)
     if terms is None:
         return []
     left = np.flatnonzero(np.abs(terms) >= NOTHING)
-    if _near(columns[:, left], target, error) is None:
-        left = np.arange(len(names))
     for place in sorted(left, key=lambda i: abs(float(terms[i]))):
         fewer = left[left != place]
         if _near(columns[:, fewer], target, error) is not None:
