@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -156,6 +157,20 @@ def _orders(rows: int = 3_000) -> pd.DataFrame:
     return frame
 
 
+def _made(codec: Codec, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Rows decoded from noise by a codec that gives its table back, and by the same codec from JSON.
+
+    Yields:
+        The rows.
+    """
+    again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert again.formulas == codec.formulas
+    noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
+    for one in (codec, again):
+        assert one.decode(one.encode(frame)).equals(to_arrow(frame))
+        yield one.decode(noise).to_pandas()
+
+
 def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
     frame = _orders()
     codec = Codec.fit(frame)
@@ -163,12 +178,7 @@ def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
     computed = {("amount", ("quantity", "price")), ("tax", ("amount",)), ("pounds", ("weight",))}
     assert {(one.child, one.parents) for one in codec.formulas} == computed
     assert codec.scored == ["price", "weight", "insured"]
-    again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
-    assert again.formulas == codec.formulas
-    noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
-    for one in (codec, again):
-        assert one.decode(one.encode(frame)).equals(to_arrow(frame))
-        fake = one.decode(noise).to_pandas()
+    for fake in _made(codec, frame):
         amount, most = (fake["quantity"] * fake["price"]).round(2), frame["amount"].max()
         assert (fake["amount"].isna() == fake["quantity"].isna()).all()
         assert (amount > most).any()
@@ -209,12 +219,7 @@ def test_weighted_sums_are_not_encoded_and_add_up_in_whatever_is_decoded() -> No
     computed = {"area": {"lower", "upper", "cellar", "rooms"}, "price": {"area"}, "mean": {"weekdays", "weekends"}}
     assert {one.child: set(one.parents) for one in codec.formulas} == computed
     assert sorted(codec.scored) == ["cellar", "insured", "lower", "upper", "weekdays", "weekends"]
-    again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
-    assert again.formulas == codec.formulas
-    noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
-    for one in (codec, again):
-        assert one.decode(one.encode(frame)).equals(to_arrow(frame))
-        fake = one.decode(noise).to_pandas()
+    for fake in _made(codec, frame):
         total = fake["lower"] + fake["upper"] + fake["cellar"] + 10 * fake["rooms"].astype(int)
         assert (fake["area"].isna() == fake["cellar"].isna()).all()
         assert np.array_equal(fake["area"], total.clip(frame["area"].min(), frame["area"].max()), equal_nan=True)
