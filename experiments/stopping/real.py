@@ -44,13 +44,13 @@ class Watched(Training):
     over: tuple[int, int] | None = None  # the step that the rule keeps, and the one at which it ends
     checking = watching = 0.0  # CPU seconds
 
-    def _hold_out(self, rows: Compact) -> Holdout:
+    def _held(self, rows: Compact) -> Holdout:
         self.held = rows
-        return super()._hold_out(rows)
+        return super()._held(rows)
 
     def measured_too(self, rows: Compact) -> Holdout:
         """Measure these rows as well, at every check."""
-        found = super()._hold_out(rows)
+        found = super()._held(rows)
         self.others = (*self.others, found)
         return found
 

@@ -113,18 +113,19 @@ class Training:
         held = held_rows(len(shuffled)) if hold else 0
         self.rows = _take(rows, shuffled[held:].sort().values)
         self.size = min(BATCH_ROWS, len(self.rows.low))
-        self.holdout: Holdout | None = None
-        if held:
-            copies = max(1, self.size // held)
-            generator = torch.Generator().manual_seed(seed)
-            x = codec.expand(_take(rows, shuffled[:held].repeat(copies)), generator)
-            self.holdout = self._hold_out(x, copies, generator)
+        self.holdout: Holdout | None = self._held(_take(rows, shuffled[:held])) if held else None
 
     def _begin(self) -> None:
         self.trace: dict[str, list[float]] = {name: [] for name in (*CURVES, *CHECKED)}
         self.seconds = 0.0
         self._kept: list[Tensor] = []
         self._ending: tuple[int, float] | None = None  # the step and share at which the loss was seen to have risen
+
+    def _held(self, rows: Compact) -> Holdout:
+        copies = max(1, self.size // len(rows.low))
+        generator = torch.Generator().manual_seed(self.seed)
+        repeated = _take(rows, torch.arange(len(rows.low)).repeat(copies))
+        return self._hold_out(self.codec.expand(repeated, generator), copies, generator)
 
     def _hold_out(self, x: Tensor, copies: int, generator: torch.Generator) -> Holdout:
         density = self.state.density
