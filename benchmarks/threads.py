@@ -50,7 +50,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
 def markdown(tables: Tables) -> str:
     """Lay the seconds out as a table."""
     lines = [
-        "| seconds for 8,192 rows, in brackets CPU seconds | " + " | ".join(WAYS) + " |",
+        f"| seconds for {ROWS:,} rows, in brackets CPU seconds | " + " | ".join(WAYS) + " |",
         "|---|" + "--:|" * len(WAYS),
     ]
     for name, found in tables.items():

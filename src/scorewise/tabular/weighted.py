@@ -201,25 +201,25 @@ def _exact(
     if different < max(FEWEST_ROWS, ROWS_A_WEIGHT * (len(parents) + 1)) or any(rows.std(0) == 0):
         return None
     step, spacings = steps[child], [steps[name] for name in parents]
-    near = _weights(y, terms)
+    near, (precision, most) = _weights(y, terms), tolerances(y, step)
     for weights in (*([short(w, digits) for w in near] for digits in range(1, MOST_DIGITS + 1)), near):
         rest = y[known] - _added(weights, 0.0, list(rows.T))
-        if float(np.ptp(rest)) > 2 * tolerances(y, step)[1] or not _is_rounded(rest, step, weights, spacings):
+        if float(np.ptp(rest)) > 2 * most or not _is_rounded(rest, step, weights, spacings):
             continue
-        offset = _offset(y[known], y[known] - rest, step)
+        offset = _offset(y[known], y[known] - rest, step, precision)
         if offset is not None:
             return WeightedSum(child, tuple(parents), tuple(weights), offset)
     return None
 
 
-def _offset(y: np.ndarray, total: np.ndarray, step: float | None) -> float | None:
+def _offset(y: np.ndarray, total: np.ndarray, step: float | None, precision: float) -> float | None:
     """Number of as few digits as may be that is to be added to a sum to give every value, once it is rounded."""
     rest = y - total
     middle = (float(rest.max()) + float(rest.min())) / 2
     for offset in (0.0, *(float(f"{middle:.{digits}g}") for digits in range(1, OFFSET_DIGITS + 1)), middle):
         computed = offset + total
         computed = computed if step is None else grid.snap(computed, step)
-        if np.abs(y - computed).max() <= tolerances(y, step)[0]:
+        if np.abs(y - computed).max() <= precision:
             return offset
     return None
 
