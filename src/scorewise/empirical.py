@@ -124,8 +124,7 @@ class Empirical:
         Returns:
             Between 1 and N, shape (B,). Where it is near 1 the covariance says nothing about the population.
         """
-        kept = [(log_q.logsumexp(1), (2 * log_q).logsumexp(1)) for _, log_q in self._chunks(x_t, t, None, 1)]
-        one, two = (torch.stack(sums).logsumexp(0) for sums in zip(*kept, strict=True))
+        one, two = self._log_sums(x_t, t, (1, 2))
         return self._back((2 * one - two).exp())
 
     def log_prob(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -138,9 +137,18 @@ class Empirical:
         Returns:
             In nats, shape (B,).
         """
-        sums = [log_q.logsumexp(1) for _, log_q in self._chunks(x_t, t, None, 1)]
+        (total,) = self._log_sums(x_t, t, (1,))
         count = torch.tensor(len(self.rows), dtype=torch.float64, device=x_t.device)
-        return self._back(torch.stack(sums).logsumexp(0) - count.log())
+        return self._back(total - count.log())
+
+    def _log_sums(self, x_t: Tensor, t: Tensor, powers: tuple[int, ...]) -> Tensor:
+        # log sum_i q(x_t | x_i)^p, shape (powers, B), added up along the way: small tensors kept for every chunk would
+        # lie between the large ones and hold the heap open
+        sums = x_t.new_full((len(powers), len(x_t)), -torch.inf, dtype=torch.float64)
+        for _, log_q in self._chunks(x_t, t, None, 1):
+            part = torch.stack([(p * log_q).logsumexp(1) for p in powers])
+            sums = torch.stack([sums, part]).logsumexp(0)
+        return sums
 
     def _row(self, x_t: Tensor, t: Tensor, left_out: Tensor | None) -> Posterior:
         rows = self.rows.double()
