@@ -137,6 +137,18 @@ def test_a_bad_csv_is_refused(command: str, defect: str, tmp_path: Path) -> None
     refused(run(command, tmp_path / "train.csv", "--out", out), message, tmp_path)
 
 
+def test_rare_levels_are_hidden_where_asked_for(tmp_path: Path, small_table: Make) -> None:
+    frame = small_table(rows=300, seed=0)
+    frame["job"] = ["clerk", "nurse", "cook"] * 99 + ["secret"] * 3
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    words = ["fit", tmp_path / "train.csv", "--out", tmp_path / "model", "--time-limit", "0.001", "--quiet"]
+    found = []
+    for more in ([], ["--protect-rare"]):
+        assert run(*words, *more).exit_code == 0
+        found.append("secret" in (tmp_path / "model" / "model.json").read_text())
+    assert found == [True, False]
+
+
 def test_no_such_file(tmp_path: Path) -> None:
     result = run("fit", tmp_path / "absent.csv", "--out", tmp_path / "model")
     refused(result, "A table must be a file that exists, however: there is no", tmp_path)

@@ -153,6 +153,9 @@ def fit(
     schema: SchemaFile = None,
     seed: Seed = 0,
     time_limit: Minutes = None,
+    protect_rare: Annotated[
+        bool, typer.Option("--protect-rare", help="Hide levels that fewer than five rows have, and such extremes.")
+    ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -169,6 +172,7 @@ def fit(
         schema=edited,
         seed=seed,
         time_limit=time_limit,
+        protect_rare=protect_rare,
         device=device,
     )
     synthesizer.save(out)

@@ -188,3 +188,19 @@ def test_which_parts_a_type_has(dtype: pa.DataType, named: set[str]) -> None:
 
 def test_a_function_of_a_column_has_no_part() -> None:
     assert Function("a", "b", np.zeros(2, dtype=np.int64)).part is None
+
+
+@pytest.mark.parametrize(
+    ("field", "other", "expected"),
+    [
+        (1, "then", r"must be of columns that can be learned, however: of \['then'\]"),
+        (2, "century", "'weekday' must be of a part of 'at', .*, however: 'century'"),
+        (1, "count", r"'weekday' must be of a part of 'count', of \(\), however: 'weekday'"),
+    ],
+)
+def test_a_saved_function_of_no_column_or_part_is_refused(field: int, other: str, expected: str) -> None:
+    codec = Codec.fit(_rides().assign(weekday=_moments().day_name()))
+    said = codec.to_json()
+    said["functions"][0][field] = other
+    with pytest.raises(ValueError, match=expected):
+        Codec.from_parts(said, codec.arrays())

@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,10 @@ from sklearn.exceptions import NotFittedError
 from scorewise.experts import Experts
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.generation import CHUNK_ROWS
+from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.synthesizer import Synthesizer, choose_device
-from scorewise.tabular.table import TableError
+from scorewise.tabular.table import TableError, to_arrow
 
 SHORT = 0.02  # minutes
 
@@ -124,6 +126,32 @@ def test_a_damaged_model_is_refused(fitted: Synthesizer, tmp_path: Path) -> None
     (tmp_path / "model" / "model.json").write_text(json.dumps(facts))
     with pytest.raises(ModelError, match="must be a whole model"):
         Synthesizer.load(tmp_path / "model")
+
+
+@pytest.mark.usefixtures("thirty_steps")
+@pytest.mark.parametrize("given", [lambda _: None, Schema.infer, lambda table: Schema.infer(table).to_json()])
+def test_a_model_has_nothing_of_what_is_rare_where_that_is_hidden(given: Any, tmp_path: Path) -> None:
+    frame = _table(200)
+    frame["group"] = frame["group"].cat.add_categories("secret")
+    frame.loc[:3, "group"] = "secret"
+    frame.loc[7, ["income", "spent"]] = 987_654_321
+    schema = given(to_arrow(frame))
+    open_ = Synthesizer(seed=1, schema=schema).fit(frame)
+    hidden = Synthesizer(seed=1, schema=schema, protect_rare=True).fit(frame)
+    found = []
+    for name, one in {"open": open_, "hidden": hidden}.items():
+        one.save(tmp_path / name)
+        said = (tmp_path / name / "model.json").read_text()
+        found.append(("secret" in said, "987654321" in said))
+    assert found == [(True, True), (False, False)]
+    ends = np.sort(frame["income"])[[4, -5]]
+    fake = Synthesizer.load(tmp_path / "hidden").sample(500)
+    assert list(fake["group"].cat.categories) == ["high", "low", "mid"]
+    assert ends[0] <= fake["income"].min() < fake["income"].max() <= ends[1]
+    facts = json.loads((tmp_path / "hidden" / "model.json").read_text())
+    facts["settings"]["protect_extremes"] = facts["settings"].pop("protect_rare")  # as models of before say it
+    (tmp_path / "hidden" / "model.json").write_text(json.dumps(facts))
+    assert Synthesizer.load(tmp_path / "hidden").protect_rare
 
 
 @pytest.mark.usefixtures("thirty_steps")

@@ -26,8 +26,8 @@ from scorewise.tabular import grid
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.moment import find_parts, part_code
-from scorewise.tabular.number import Adjust, Number, fit_numbers, protected
+from scorewise.tabular.moment import find_parts, part_code, parts
+from scorewise.tabular.number import Adjust, Number, fit_numbers
 from scorewise.tabular.relation import Combination, Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
@@ -135,15 +135,13 @@ class Codec:
         self.offsets = torch.tensor(offsets, dtype=torch.int64)
 
     @classmethod
-    def fit(cls, frame: Any, schema: Schema | None = None, *, clip: bool = True, protect: bool = False) -> "Codec":
+    def fit(cls, frame: Any, schema: Schema | None = None, *, clip: bool = True) -> "Codec":
         """Learn how to encode a table.
 
         Args:
             frame: the table (pandas, polars or pyarrow), N rows.
             schema: what it is; inferred if None.
             clip: whether decoded numbers stay in the range of the table.
-            protect: whether the extreme values that fewer than `PROTECTED_ROWS` rows reach are hidden: numbers are
-                moved to the fifth smallest and fifth largest value.
 
         Returns:
             The codec.
@@ -155,7 +153,7 @@ class Codec:
         schema = schema or Schema.infer(table)
         cells = schema.cells(table)
         steps = {column.name: column.step for column in schema.numbers}
-        values = {name: protected(v) if protect else v for name, v in cells.numbers.items()}
+        values = cells.numbers
         temporal = {column.name for column in schema.numbers if column.origin is not None}
         numbers, sums = fit_numbers(values, steps, temporal)
         levels, codes = _category_codes(schema, cells)
@@ -472,7 +470,23 @@ class Codec:
             for i, name in enumerate(said["digits"])
         }
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
+        _check_columns(schema, functions, formulas)
         return cls(schema, numbers, said["levels"], functions, formulas, sums, digits, clip)
+
+
+def _check_columns(schema: Schema, functions: Sequence[Function], formulas: Sequence[Formula | WeightedSum]) -> None:
+    """See that what is computed, and what it is computed from, is there.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    named = {one.child for one in (*functions, *formulas)} | {one.parent for one in functions}
+    strange = named.union(*(one.parents for one in formulas)) - set(cells_order(schema))
+    if strange:
+        raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
+    for one in functions:
+        if one.part is not None and one.part not in (known := parts(schema.column(one.parent))):
+            raise ValueError(f"{one.child!r} must be of a part of {one.parent!r}, of {known}, however: {one.part!r}")
 
 
 def cells_order(schema: Schema) -> list[str]:

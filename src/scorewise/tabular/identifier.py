@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from scorewise.tabular.defect import TableError
 
 FEWEST_ROWS = 20
+LEAST_SHARE_OF_SINGLE = 0.9
 
 _NAMES = frozenset({"id", "ids", "uid", "uuid", "guid", "key", "nbr", "no", "number"})
 _CLASSES = (
@@ -66,6 +69,23 @@ def is_integer_identifier(values: np.ndarray, name: str) -> bool:
         return False
     width = int(values.max()) - int(values.min()) + 1
     return width == count or count**2 / (2 * width) >= 10 or looks_like_identifier(name)
+
+
+def is_text_identifier(values: pa.Array[Any]) -> bool:
+    """Tell whether texts are an identifier: nine tenths or more of them, and 20 in all or more, are in one cell only.
+
+    >>> is_text_identifier(pa.array([f"Person {i}" for i in range(19)] + ["Person 0"]))
+    True
+
+    Args:
+        values: (n,) texts, none missing.
+
+    Returns:
+        Whether they are.
+    """
+    counts: Any = pc.value_counts(values).field("counts")
+    single = int((counts.to_numpy() == 1).sum())
+    return len(values) >= FEWEST_ROWS and single >= LEAST_SHARE_OF_SINGLE * len(values)
 
 
 def outer_bounds(values: np.ndarray, step: int) -> tuple[int, int]:

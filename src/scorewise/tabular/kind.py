@@ -125,7 +125,7 @@ class _Draft:
         if kind is None:
             if len(used) == 1 and self.missing == 0:
                 kind = "constant"
-            elif is_text and not is_target and len(used) == len(self.array) >= identifier.FEWEST_ROWS:
+            elif is_text and not is_target and identifier.is_text_identifier(self.array):
                 kind = "identifier"
             else:
                 kind = "category"

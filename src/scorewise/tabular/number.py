@@ -17,7 +17,6 @@ Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.nd
 FEW_VALUES = 128
 MOST_CODES, ROWS_PER_CODE = 10_000, 10
 COMMON_SHARE, FEWEST_COMMON = 0.004, 5
-PROTECTED_ROWS = 5
 
 
 class Number(NamedTuple):
@@ -182,22 +181,6 @@ def fit_numbers(
         for name in order
     }
     return numbers, sums
-
-
-def protected(values: np.ndarray) -> np.ndarray:
-    """Hide the extreme values that fewer than `PROTECTED_ROWS` rows reach.
-
-    Args:
-        values: of a column, NaN where missing, shape (N,).
-
-    Returns:
-        The values, moved to the fifth smallest and fifth largest.
-    """
-    present = np.sort(values[~np.isnan(values)])
-    if len(present) < 2 * PROTECTED_ROWS:
-        return values
-    clipped: np.ndarray = np.clip(values, present[PROTECTED_ROWS - 1], present[-PROTECTED_ROWS])
-    return clipped
 
 
 def _common(values: np.ndarray) -> np.ndarray:

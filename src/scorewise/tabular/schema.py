@@ -64,9 +64,10 @@ class Schema:
         * number: text of which every cell is a date, a time of the day, or both, all of them written in one form, such
           as 1/31/2020 9:05 or 2020-01-31T09:05:00Z; it is made anew as text of that form. The forms, and what is taken
           where day and month may be either, are told by `scorewise.tabular.written.find_form`;
-        * identifier: 20 texts or more that are all distinct; 20 integers (or whole floats) or more that are all
-          distinct and consecutive, or so many in so small a range that ten collisions or more were to be expected, or
-          with a name such as customer_id or OrderNo. The target is never an identifier;
+        * identifier: 20 texts or more, nine tenths of which or more are in one cell only (names, addresses, remarks);
+          20 integers (or whole floats) or more that are all distinct and consecutive, or so many in so small a range
+          that ten collisions or more were to be expected, or with a name such as customer_id or OrderNo. The target
+          is never an identifier;
         * category: all other text;
         * number: all else, dates, timestamps, times and durations included.
 

@@ -19,6 +19,7 @@ from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec, Compact
 from scorewise.tabular.generation import generate, joined, prefers_bf16, returned
+from scorewise.tabular.protection import protect
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
@@ -88,7 +89,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             `training_steps` say. With a limit the result depends on the speed of the machine.
         device: "auto", "cpu", "cuda", "mps", ...
         clip: whether sampled numbers stay in the range of the table.
-        protect_extremes: whether extreme values that fewer than five rows reach are hidden.
+        protect_rare: whether levels of categories that fewer than five rows have, and extreme numbers that fewer than
+            five rows reach, are hidden before anything is learned (`scorewise.tabular.protection.protect`); the model
+            and its rows then have none of them.
         checkpoint: folder in which an interrupted fit keeps its state, to go on from when `fit` is called again with
             the same table and parameters; removed when the fit is done. None for no checkpoints.
 
@@ -126,7 +129,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         time_limit: float | None = None,
         device: str = "auto",
         clip: bool = True,
-        protect_extremes: bool = False,
+        protect_rare: bool = False,
         checkpoint: str | Path | None = None,
     ) -> None:
         self.seed = seed
@@ -135,7 +138,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         self.time_limit = time_limit
         self.device = device
         self.clip = clip
-        self.protect_extremes = protect_extremes
+        self.protect_rare = protect_rare
         self.checkpoint = checkpoint
 
     def fit(self, frame: Any) -> Self:
@@ -177,10 +180,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"time_limit must be more than 0 minutes, however: time_limit={self.time_limit}.")
         device = choose_device(self.device)
-        table = to_arrow(frame)
-        schema = self.schema
-        if not isinstance(schema, Schema):
-            schema = Schema.infer(table, self.target, overrides=schema)
+        table, schema = self._described(to_arrow(frame))
         _, training, rows = self._prepare(table, schema, device)
         stages, codec = Stages(training), training.codec
         fingerprint = self._fingerprint(rows, training.steps)
@@ -288,7 +288,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         facts = {
             "kind": "synthesizer",
             "versions": {name: version(name) for name in ("scorewise", "torch", "numpy", "pyarrow")},
-            "settings": self._settings(),
+            "settings": self._settings() | ({"schema": self.schema_.to_json()} if self.protect_rare else {}),
             "frame": self.kind_,
             "layout": {"numbers": layout.numbers, "groups": [list(group) for group in layout.groups]},
             "network": {
@@ -344,7 +344,10 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             whole.load_state_dict(weights)
             maps = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
             calibration = Calibration.from_parts(facts["ratios"], maps, codec)
-            synthesizer = cls(**facts["settings"], device=device)
+            settings = dict(facts["settings"])
+            if "protect_extremes" in settings:  # its name in models of before
+                settings["protect_rare"] = settings.pop("protect_extremes")
+            synthesizer = cls(**settings, device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]
             synthesizer.kind_ = facts["frame"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -358,11 +361,20 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     def _denoiser(self, layout: Layout, moments: Moments) -> TableDenoiser:
         return TableDenoiser(layout, moments, WIDTH, DEPTH, torch.Generator().manual_seed(self.seed))
 
+    def _described(self, table: pa.Table) -> tuple[pa.Table, Schema]:
+        """Give the table that is to be learned, without what is rare where that is to be hidden, and what it is."""
+        given = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema
+        schema = self.schema if isinstance(self.schema, Schema) else Schema.infer(table, self.target, overrides=given)
+        if not self.protect_rare:
+            return table, schema
+        table = protect(table, schema, self.seed)
+        return table, Schema.infer(table, schema.target, overrides=given)
+
     def _prepare(
         self, table: pa.Table, schema: Schema, device: torch.device
     ) -> tuple[TableDenoiser, Training, Compact]:
         """Encode a table; give the network and its training on the device, and the rows on the CPU."""
-        codec = Codec.fit(table, schema, clip=self.clip, protect=self.protect_extremes)
+        codec = Codec.fit(table, schema, clip=self.clip)
         rows = codec.compact(table)
         network = self._denoiser(codec.layout, codec.moments(rows)).to(device)
         return network, self._training(network, codec, Compact(*(part.to(device) for part in rows))), rows
@@ -382,7 +394,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "schema": schema,
             "time_limit": self.time_limit,
             "clip": self.clip,
-            "protect_extremes": self.protect_extremes,
+            "protect_rare": self.protect_rare,
         }
 
     def _fingerprint(self, rows: Compact, steps: int) -> str:

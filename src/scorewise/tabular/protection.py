@@ -1,0 +1,124 @@
+"""Hide what only a few rows have, before anything is learned: the model then has nothing of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scorewise.tabular.codec import Codec
+from scorewise.tabular.defect import TableError
+from scorewise.tabular.schema import Schema
+
+FEWEST_ROWS = 5
+_LEAST_KEPT = 0.5
+
+
+def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
+    """Replace levels of categories that fewer than five rows have, and extreme numbers that fewer than five rows reach.
+
+    A rare level becomes a level that is not rare, drawn as often as it occurs; it is removed from the dictionary of an
+    Arrow dictionary, too. A number below the fifth smallest becomes that one, one above the fifth largest likewise. A
+    column that another one determines goes with it, so that the relation stays. Rows in which a computed column, or one
+    that it is computed from, is rare or extreme are left out, for the same reason. Identifiers are left as they are,
+    since they are made anew.
+
+    Args:
+        table: N rows.
+        schema: what it is.
+        seed: draws the levels.
+
+    Returns:
+        The table without what is rare, N rows or fewer, of the same columns; their order and types are kept.
+
+    Raises:
+        TableError: if a category has no level of five rows or more, or fewer than half of the rows would be left.
+    """
+    codec = Codec.fit(table, schema)
+    computed = {name for one in codec.formulas for name in (one.child, *one.parents)}
+    table = _without_rare_rows(table, schema, computed)
+    cells = schema.cells(table)
+    generator = np.random.default_rng(seed)
+    own = np.arange(table.num_rows)
+    sources = dict.fromkeys(computed, own)
+    for name in cells.numbers.keys() - computed:
+        sources[name] = _within_ends(cells.numbers[name])
+    for name in [name for name in cells.categories if name not in computed]:  # in order: they are drawn
+        sources[name] = _frequent(name, cells.categories[name], generator)
+    for function in codec.functions:
+        sources[function.child] = sources[function.parent]
+    for name, source in sources.items():
+        if (source != own).any():
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, table.schema.field(place), _taken(table.column(name), source))
+    return table
+
+
+def _without_rare_rows(table: pa.Table, schema: Schema, columns: set[str]) -> pa.Table:
+    cells = schema.cells(table)
+    kept = np.ones(table.num_rows, dtype=bool)
+    for name in columns:
+        if name in cells.numbers:
+            kept &= _within_ends(cells.numbers[name]) == np.arange(table.num_rows)
+        else:
+            kept &= ~_rare(cells.categories[name])
+    if kept.mean() < _LEAST_KEPT:
+        raise TableError(
+            f"Half of the rows or more must be left when what fewer than {FEWEST_ROWS} rows have is hidden, however: "
+            f"{int(kept.sum())} of {len(kept)}, since {sorted(columns)} are computed from one another. "
+            "Leave out those that are computed, or fit without protect_rare."
+        )
+    return table.filter(pa.array(kept))
+
+
+def _within_ends(values: np.ndarray) -> np.ndarray:
+    """Rows from which each row takes its number, (N,): its own, where it is extreme the fifth most extreme one."""
+    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    source = np.arange(len(values))
+    if len(order):
+        low = order[min(FEWEST_ROWS - 1, (len(order) - 1) // 2)]
+        high = order[max(len(order) - FEWEST_ROWS, len(order) // 2)]
+        source[values < values[low]] = low
+        source[values > values[high]] = high
+    return source
+
+
+def _rare(codes: np.ndarray) -> np.ndarray:
+    """Whether fewer than five rows have the level of a row, (N,); missing cells are not rare."""
+    known = codes >= 0
+    counts = np.bincount(codes[known], minlength=1)
+    rare: np.ndarray = known & (counts[np.maximum(codes, 0)] < FEWEST_ROWS)
+    return rare
+
+
+def _frequent(name: str, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Rows from which each row takes its level, (N,): its own, or where it is rare another one.
+
+    Raises:
+        TableError: if all are rare.
+    """
+    rare = _rare(codes)
+    donors = np.flatnonzero(~rare & (codes >= 0))
+    source = np.arange(len(codes))
+    if rare.any():
+        if not len(donors):
+            raise TableError(
+                f"Column {name!r} must have a level of {FEWEST_ROWS} rows or more for the others to be hidden, "
+                "however: none. Leave it out, or make it an identifier in the schema."
+            )
+        source[rare] = generator.choice(donors, int(rare.sum()))
+    return source
+
+
+def _taken(column: Any, source: np.ndarray) -> Any:
+    """Cells of other rows; levels of a dictionary that were used and are not any more are dropped from it."""
+    whole = column.unify_dictionaries().combine_chunks()
+    taken = whole.take(pa.array(source))
+    if not isinstance(whole, pa.DictionaryArray):
+        return taken
+    before, after = (pc.is_in(whole.dictionary, pc.unique(one.dictionary_decode())) for one in (whole, taken))
+    known = whole.dictionary.filter(pc.or_(after, pc.invert(before)))
+    indices = pc.index_in(taken.dictionary_decode(), value_set=known).cast(whole.type.index_type)
+    return pa.DictionaryArray.from_arrays(indices, known, ordered=whole.type.ordered)
