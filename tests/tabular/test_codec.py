@@ -107,7 +107,7 @@ def test_relations_are_found_and_not_broken_by_decoding_anything() -> None:
     frame = _linked()
     codec = Codec.fit(frame)
     assert codec.numbers["paid"].parents == (Combination.column("bill"),)
-    assert [(f.child, f.parent) for f in codec.functions] == [("years", "level")]
+    assert [(f.child, f.parent) for f in codec.determined.functions] == [("years", "level")]
     noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
     fake = codec.decode(noise).to_pandas()
     assert (fake["years"] == fake["level"].map({c: i + 8 for i, c in enumerate("abcdef")})).all()
@@ -121,7 +121,7 @@ def test_a_number_of_many_codes_determines_others_and_is_one_of_them() -> None:
         {"place": place, "state": place // 1_000, "within": place % 1_000, "count": rng.poisson(9, 20_000)}
     )
     codec = Codec.fit(frame)
-    assert {(one.child, one.parent) for one in codec.functions} == {("state", "place"), ("within", "place")}
+    assert {(one.child, one.parent) for one in codec.determined.functions} == {("state", "place"), ("within", "place")}
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
     fake = codec.decode(rng.normal(size=(5_000, codec.layout.width))).to_pandas()
     assert fake["place"].isin(place).all()
@@ -132,7 +132,7 @@ def test_what_lies_beyond_the_codes_is_looked_up_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     code = rng.integers(0, 40, 2_000) * 25
     codec = Codec.fit(pd.DataFrame({"code": code, "half": code // 50, "size": rng.normal(size=2_000)}), clip=False)
-    assert [(one.child, one.parent) for one in codec.functions] == [("half", "code")]
+    assert [(one.child, one.parent) for one in codec.determined.functions] == [("half", "code")]
     fake = codec.decode(9 * rng.normal(size=(2_000, codec.layout.width))).to_pandas()
     assert fake["code"].max() > code.max()
     assert (fake["half"] == fake["code"].clip(0, code.max()) // 50).all()
@@ -164,7 +164,7 @@ def _made(codec: Codec, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         The rows.
     """
     again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
-    assert again.formulas == codec.formulas
+    assert again.determined.formulas == codec.determined.formulas
     noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
     for one in (codec, again):
         assert one.decode(one.encode(frame)).equals(to_arrow(frame))
@@ -176,7 +176,7 @@ def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
     codec = Codec.fit(frame)
     assert codec.schema.column("quantity").kind == "category"  # a number all the same
     computed = {("amount", ("quantity", "price")), ("tax", ("amount",)), ("pounds", ("weight",))}
-    assert {(one.child, one.parents) for one in codec.formulas} == computed
+    assert {(one.child, one.parents) for one in codec.determined.formulas} == computed
     assert codec.scored == ["price", "weight", "insured"]
     for fake in _made(codec, frame):
         amount, most = (fake["quantity"] * fake["price"]).round(2), frame["amount"].max()
@@ -217,7 +217,7 @@ def test_weighted_sums_are_not_encoded_and_add_up_in_whatever_is_decoded() -> No
     codec = Codec.fit(frame)
     assert codec.schema.column("rooms").kind == "category"
     computed = {"area": {"lower", "upper", "cellar", "rooms"}, "price": {"area"}, "mean": {"weekdays", "weekends"}}
-    assert {one.child: set(one.parents) for one in codec.formulas} == computed
+    assert {one.child: set(one.parents) for one in codec.determined.formulas} == computed
     assert sorted(codec.scored) == ["cellar", "insured", "lower", "upper", "weekdays", "weekends"]
     for fake in _made(codec, frame):
         total = fake["lower"] + fake["upper"] + fake["cellar"] + 10 * fake["rooms"].astype(int)
@@ -268,7 +268,7 @@ def test_a_column_that_is_looked_up_is_no_term_of_what_others_equal() -> None:
     frame = pd.DataFrame({"plan": names[plan], "fee": fees[plan], "base": base})
     frame["total"] = (frame["fee"] + frame["base"]).round(2)
     codec = Codec.fit(frame)
-    assert [function.child for function in codec.functions] == ["fee"]
+    assert [function.child for function in codec.determined.functions] == ["fee"]
     assert codec.scored == ["total", "base"]  # the order of the sum that was found
     assert codec.signed_sums()[0].shape == (3, 0)
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
@@ -292,9 +292,6 @@ def test_numbers_stay_in_the_range_of_the_table_unless_told_otherwise() -> None:
     assert (clipped.min(), clipped.max()) == (frame["bill"].min(), frame["bill"].max())
     free = Codec.fit(frame, clip=False).decode(extreme).to_pandas()["bill"]
     assert free.max() > frame["bill"].max()
-    hidden = Codec.fit(frame, protect=True).decode(extreme).to_pandas()["bill"]
-    assert hidden.max() == frame["bill"].sort_values().iloc[-5]
-    assert hidden.min() == frame["bill"].sort_values().iloc[4]
 
 
 def test_categories_of_many_levels_take_two_blocks_within_bounds() -> None:

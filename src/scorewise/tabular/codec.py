@@ -22,17 +22,14 @@ from torch import Tensor
 
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
-from scorewise.tabular import grid
+from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
-from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.moment import find_parts, part_code, parts
 from scorewise.tabular.number import Adjust, Number, fit_numbers
-from scorewise.tabular.relation import Combination, Function, find_functions
+from scorewise.tabular.relation import Combination
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
-from scorewise.tabular.weighted import WeightedSum, find_weighted_sums
 
 MOST_ONE_HOT = 256
 EDGE = 1e-7
@@ -74,8 +71,7 @@ class Codec:
         schema: what the table is.
         numbers: encoding of each number column.
         levels: number of levels of each category, the missing one included.
-        functions: columns that another column determines; they are not encoded.
-        formulas: number columns that are computed from others, in an order in which they can be; they are not encoded.
+        determined: columns that others determine; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
@@ -89,8 +85,7 @@ class Codec:
         schema: Schema,
         numbers: Mapping[str, Number],
         levels: Mapping[str, int],
-        functions: Sequence[Function],
-        formulas: Sequence[Formula | WeightedSum],
+        determined: Determined,
         sums: Sequence[Sum],
         digits: Mapping[str, Digits],
         clip: bool = True,
@@ -98,18 +93,18 @@ class Codec:
         self.schema = schema
         self.numbers = dict(numbers)
         self.levels = dict(levels)
-        self.functions, self.formulas = tuple(functions), tuple(formulas)
+        self.determined = determined
         self.digits = dict(digits)
         self.clip = clip
-        determined = {one.child for one in self.functions} | {one.child for one in self.formulas}
-        self.sums = tuple(one for one in sums if not determined & {one.child, *one.parent.names})
-        self.scored = [name for name in self.numbers if name not in determined]
+        children = determined.children
+        self.sums = tuple(one for one in sums if not children & {one.child, *one.parent.names})
+        self.scored = [name for name in self.numbers if name not in children]
         sizes: dict[tuple[str, str], int] = {}
         for name in self.scored:
             if self.numbers[name].modes > 1:
                 sizes[name, "mode"] = self.numbers[name].modes
         for name, count in self.levels.items():
-            if name in determined:
+            if name in children:
                 continue
             if name in self.digits:
                 sizes[name, "level"] = int(self.digits[name].group.max()) + 1
@@ -157,27 +152,12 @@ class Codec:
         temporal = {column.name for column in schema.numbers if column.origin is not None}
         numbers, sums = fit_numbers(values, steps, temporal)
         levels, codes = _category_codes(schema, cells)
-        coded = dict(codes)
-        for name, number in numbers.items():
-            if len(number.values):
-                coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
-        counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
-        functions = find_functions({n: coded[n] for n in cells_order(schema) if n in coded}, counts)
-        determined = {one.child for one in functions}
-        moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined}
-        left = {name: one for name, one in coded.items() if name not in determined}
-        functions = [*find_parts(moments, values, left), *functions]
-        determined = {one.child for one in functions}
-        computed = (cells.numbers, steps | _level_steps(schema), _numeric(schema, cells))
-        formulas = find_formulas(*computed, determined)
-        determined |= {one.child for one in formulas}
-        totals = find_weighted_sums(*computed, determined)  # of these formulas may be, so they come first
-        determined |= {one.child for one in totals}
-        numbers = {name: number.freed(determined) for name, number in numbers.items()}
-        for name in {one.parent for one in functions if one.part is None} & numbers.keys():
+        determined = Determined.find(schema, cells, numbers, levels, codes)
+        numbers = {name: number.freed(determined.children) for name, number in numbers.items()}
+        for name in {one.parent for one in determined.functions if one.part is None} & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
-        return cls(schema, numbers, levels, functions, [*totals, *formulas], sums, digits, clip)
+        return cls(schema, numbers, levels, determined, sums, digits, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -288,7 +268,7 @@ class Codec:
                 categories[name] = self.digits[name].join(codes[name, "level"], codes[name, "member"])
             elif (name, "level") in codes:
                 categories[name] = codes[name, "level"]
-        self._determine(numbers, categories)
+        self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
         return self.schema.restore(Cells(numbers, categories), len(rows.codes), seed)
@@ -376,30 +356,6 @@ class Codec:
         blocks = [codes[key] for key in self.names]
         return low, high, np.stack(blocks, 1).astype(np.int64) if blocks else np.zeros((rows, 0), dtype=np.int64)
 
-    def _determine(self, numbers: dict[str, np.ndarray], categories: dict[str, np.ndarray]) -> None:
-        sources = _numeric(self.schema, Cells(numbers, categories)) if self.formulas else {}
-        for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
-            marginal, computed = self.numbers[formula.child].marginal, formula.of(sources)
-            if marginal.step is not None:
-                computed = grid.snap(computed, marginal.step)
-            computed = np.clip(computed, *marginal.ends) if self.clip else computed
-            numbers[formula.child] = sources[formula.child] = computed
-        for function in self.functions:
-            child, parent, table = function[:3]
-            if function.part is not None:
-                code = part_code(function, self.schema.column(parent), numbers[parent])
-            elif parent in self.numbers:
-                known = self.numbers[parent].values
-                nearest = np.searchsorted((known[1:] + known[:-1]) / 2, numbers[parent])
-                code = np.where(np.isnan(numbers[parent]), len(known), nearest)
-            else:
-                code = categories[parent]
-            image = table[code]
-            if child in self.numbers:
-                numbers[child] = np.append(self.numbers[child].values, np.nan)[image]
-            else:
-                categories[child] = image
-
     def to_json(self) -> dict[str, Any]:
         """Give all that is not an array, as plain JSON."""
         return {
@@ -414,8 +370,7 @@ class Codec:
                 for name, number in self.numbers.items()
             },
             "levels": self.levels,
-            "functions": [[one.child, one.parent, one.part, one.first] for one in self.functions],
-            "formulas": [one.to_json() for one in self.formulas],
+            **self.determined.to_json(),
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "digits": list(self.digits),
         }
@@ -427,7 +382,7 @@ class Codec:
             found[f"number.{i}.knots"] = number.marginal.knots
             found[f"number.{i}.heights"] = number.marginal.heights
             found[f"number.{i}.values"] = number.values
-        for i, function in enumerate(self.functions):
+        for i, function in enumerate(self.determined.functions):
             found[f"function.{i}"] = function.table
         for i, digits in enumerate(self.digits.values()):
             found[f"digits.{i}.group"], found[f"digits.{i}.member"] = digits.group, digits.member
@@ -456,60 +411,15 @@ class Codec:
             values = arrays[f"number.{i}.values"].numpy()
             parents = tuple(map(Combination.from_json, one["parents"]))
             numbers[name] = Number(marginal, parents, one["missing"], values)
-        functions = [
-            Function(child, parent, arrays[f"function.{i}"].numpy(), *part)
-            for i, (child, parent, *part) in enumerate(said["functions"])  # models of before have no parts
-        ]
-        formulas = [
-            WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one)
-            for one in said.get("formulas", [])  # models of before have none
-        ]
+        tables = [arrays[f"function.{i}"].numpy() for i in range(len(said["functions"]))]
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         digits = {
             name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())
             for i, name in enumerate(said["digits"])
         }
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
-        _check_columns(schema, functions, formulas)
-        return cls(schema, numbers, said["levels"], functions, formulas, sums, digits, clip)
-
-
-def _check_columns(schema: Schema, functions: Sequence[Function], formulas: Sequence[Formula | WeightedSum]) -> None:
-    """See that what is computed, and what it is computed from, is there.
-
-    Raises:
-        ValueError: if it is not.
-    """
-    named = {one.child for one in (*functions, *formulas)} | {one.parent for one in functions}
-    strange = named.union(*(one.parents for one in formulas)) - set(cells_order(schema))
-    if strange:
-        raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
-    for one in functions:
-        if one.part is not None and one.part not in (known := parts(schema.column(one.parent))):
-            raise ValueError(f"{one.child!r} must be of a part of {one.parent!r}, of {known}, however: {one.part!r}")
-
-
-def cells_order(schema: Schema) -> list[str]:
-    """Names of the learnable columns in table order."""
-    return [column.name for column in schema.columns if column.learnable]
-
-
-def _level_steps(schema: Schema) -> dict[str, float | None]:
-    """Spacing of the grid of the levels of each category, or None."""
-    levels = {column.name: column.numeric_levels for column in schema.categories}
-    return {name: None if values is None else grid.step(values) for name, values in levels.items()}
-
-
-def _numeric(schema: Schema, cells: Cells) -> dict[str, np.ndarray]:
-    """Values of all columns that are numbers, those included of which few values make a category."""
-    found: dict[str, np.ndarray] = {}
-    for column in schema.columns:
-        if column.name in cells.numbers:
-            found[column.name] = cells.numbers[column.name]
-        elif column.name in cells.categories and (levels := column.numeric_levels) is not None:
-            values = np.append(levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
-            found[column.name] = values[cells.categories[column.name]]
-    return found
+        determined = Determined.from_parts(said, tables, schema)
+        return cls(schema, numbers, said["levels"], determined, sums, digits, clip)
 
 
 def _category_codes(

@@ -36,8 +36,8 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
     Raises:
         TableError: if a category has no level of five rows or more, or fewer than half of the rows would be left.
     """
-    codec = Codec.fit(table, schema)
-    computed = {name for one in codec.formulas for name in (one.child, *one.parents)}
+    determined = Codec.fit(table, schema).determined
+    computed = determined.in_formulas
     table = _without_rare_rows(table, schema, computed)
     cells = schema.cells(table)
     generator = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
         sources[name] = _within_ends(cells.numbers[name])
     for name in [name for name in cells.categories if name not in computed]:  # in order: they are drawn
         sources[name] = _frequent(name, cells.categories[name], generator)
-    for function in codec.functions:
+    for function in determined.functions:
         sources[function.child] = sources[function.parent]
     for name, source in sources.items():
         if (source != own).any():

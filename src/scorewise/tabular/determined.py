@@ -1,0 +1,183 @@
+"""Columns that others determine: found in a table, not encoded, and computed again in what is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scorewise.tabular import grid
+from scorewise.tabular.formula import Formula, find_formulas
+from scorewise.tabular.moment import find_parts, part_code, parts
+from scorewise.tabular.number import Number
+from scorewise.tabular.relation import Function, find_functions
+from scorewise.tabular.schema import Cells, Schema
+from scorewise.tabular.weighted import WeightedSum, find_weighted_sums
+
+
+class Determined(NamedTuple):
+    """What is determined, in the order in which it can be computed.
+
+    Attributes:
+        formulas: number columns that are computed from others.
+        functions: columns that another column determines, or a part of its moments.
+    """
+
+    formulas: tuple[Formula | WeightedSum, ...]
+    functions: tuple[Function, ...]
+
+    @classmethod
+    def find(
+        cls,
+        schema: Schema,
+        cells: Cells,
+        numbers: Mapping[str, Number],
+        levels: Mapping[str, int],
+        codes: Mapping[str, np.ndarray],
+    ) -> Determined:
+        """Find it in a table.
+
+        Args:
+            schema: what the table is.
+            cells: of its N rows.
+            numbers: encoding of each number column.
+            levels: number of levels of each category, the missing one included.
+            codes: levels of each category, (N,) each.
+
+        Returns:
+            What is determined in every row, on evidence that is not an accident of few rows.
+        """
+        values, coded = cells.numbers, dict(codes)
+        for name, number in numbers.items():
+            if len(number.values):
+                coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
+        counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
+        looked_up = find_functions({n: coded[n] for n in _learnable(schema) if n in coded}, counts)
+        known = {one.child for one in looked_up}
+        moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in known}
+        left = {name: one for name, one in coded.items() if name not in known}
+        functions = [*find_parts(moments, values, left), *looked_up]
+        known = {one.child for one in functions}
+        steps = {column.name: column.step for column in schema.numbers} | _level_steps(schema)
+        computed = (values, steps, _numeric(schema, cells))
+        formulas = find_formulas(*computed, known)
+        known |= {one.child for one in formulas}
+        totals = find_weighted_sums(*computed, known)  # of these formulas may be, so they come first
+        return cls((*totals, *formulas), tuple(functions))
+
+    @property
+    def children(self) -> set[str]:
+        """Names of the columns that are determined."""
+        return {one.child for one in self.formulas} | {one.child for one in self.functions}
+
+    @property
+    def in_formulas(self) -> set[str]:
+        """Names of the columns that are computed, and of those that they are computed from."""
+        return {name for one in self.formulas for name in (one.child, *one.parents)}
+
+    def compute(
+        self,
+        schema: Schema,
+        known: Mapping[str, Number],
+        numbers: dict[str, np.ndarray],
+        categories: dict[str, np.ndarray],
+        *,
+        clip: bool,
+    ) -> None:
+        """Add the columns that are determined.
+
+        Args:
+            schema: what the table is.
+            known: encoding of each number column.
+            numbers: values of the number columns that are not determined, (N,) each; the others are added.
+            categories: codes of the categories, likewise.
+            clip: whether computed numbers stay in the range of the table.
+        """
+        sources = _numeric(schema, Cells(numbers, categories)) if self.formulas else {}
+        for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
+            marginal, computed = known[formula.child].marginal, formula.of(sources)
+            if marginal.step is not None:
+                computed = grid.snap(computed, marginal.step)
+            computed = np.clip(computed, *marginal.ends) if clip else computed
+            numbers[formula.child] = sources[formula.child] = computed
+        for function in self.functions:
+            child, parent, table = function[:3]
+            if function.part is not None:
+                code = part_code(function, schema.column(parent), numbers[parent])
+            elif parent in known:
+                values = known[parent].values
+                nearest = np.searchsorted((values[1:] + values[:-1]) / 2, numbers[parent])
+                code = np.where(np.isnan(numbers[parent]), len(values), nearest)
+            else:
+                code = categories[parent]
+            image = table[code]
+            if child in known:
+                numbers[child] = np.append(known[child].values, np.nan)[image]
+            else:
+                categories[child] = image
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all but the tables of the functions as plain values."""
+        return {
+            "functions": [[one.child, one.parent, one.part, one.first] for one in self.functions],
+            "formulas": [one.to_json() for one in self.formulas],
+        }
+
+    @classmethod
+    def from_parts(cls, said: Mapping[str, Any], tables: Sequence[np.ndarray], schema: Schema) -> Determined:
+        """Rebuild it from `to_json`.
+
+        Args:
+            said: the plain form.
+            tables: of the functions, in order.
+            schema: what the table is.
+
+        Returns:
+            What is determined.
+
+        Raises:
+            KeyError: if a part is missing.
+            ValueError: if a column, or a part of its moments, is not there.
+        """
+        functions = tuple(
+            Function(child, parent, table, *part)  # models of before have no parts
+            for (child, parent, *part), table in zip(said["functions"], tables, strict=True)
+        )
+        formulas = tuple(
+            WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one)
+            for one in said.get("formulas", [])  # models of before have none
+        )
+        found = cls(formulas, functions)
+        strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(_learnable(schema))
+        if strange:
+            raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
+        for one in functions:
+            if one.part is not None and one.part not in (there := parts(schema.column(one.parent))):
+                raise ValueError(
+                    f"{one.child!r} must be of a part of {one.parent!r}, of {there}, however: {one.part!r}"
+                )
+        return found
+
+
+def _learnable(schema: Schema) -> list[str]:
+    """Names of the learnable columns in table order."""
+    return [column.name for column in schema.columns if column.learnable]
+
+
+def _level_steps(schema: Schema) -> dict[str, float | None]:
+    """Spacing of the grid of the levels of each category, or None."""
+    levels = {column.name: column.numeric_levels for column in schema.categories}
+    return {name: None if values is None else grid.step(values) for name, values in levels.items()}
+
+
+def _numeric(schema: Schema, cells: Cells) -> dict[str, np.ndarray]:
+    """Values of all columns that are numbers, those included of which few values make a category."""
+    found: dict[str, np.ndarray] = {}
+    for column in schema.columns:
+        if column.name in cells.numbers:
+            found[column.name] = cells.numbers[column.name]
+        elif column.name in cells.categories and (levels := column.numeric_levels) is not None:
+            values = np.append(levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
+            found[column.name] = values[cells.categories[column.name]]
+    return found
