@@ -47,10 +47,12 @@ def test_rare_levels_and_extremes_go_and_all_else_stays() -> None:
 
 
 def test_hidden_levels_are_drawn_as_often_as_they_occur() -> None:
-    frame = pd.DataFrame({"kind": ["a"] * 900 + ["b"] * 100 + [f"rare {i // 4}" for i in range(400)]})
-    frame["n"] = np.random.default_rng(0).normal(size=1_400)
+    kind = ["a"] * 900 + ["b"] * 100 + [None] * 1_000 + [f"rare {i // 4}" for i in range(400)]
+    frame = pd.DataFrame({"kind": kind, "n": np.random.default_rng(0).normal(size=2_400)})
     made = _protected(frame).to_pandas()["kind"]
-    assert abs((made[1_000:] == "a").mean() - 0.9) < 5 * np.sqrt(0.09 / 400)
+    assert made[:2_000].equals(frame["kind"][:2_000])
+    assert set(made[2_000:]) == {"a", "b"}
+    assert abs((made[2_000:] == "a").mean() - 0.9) < 5 * np.sqrt(0.09 / 400)
     assert not made.equals(_protected(frame, seed=1).to_pandas()["kind"])
     assert made.equals(_protected(frame).to_pandas()["kind"])
 
@@ -68,6 +70,7 @@ def test_hidden_levels_are_drawn_as_often_as_they_occur() -> None:
         [True] * 197 + [False] * 3,
         [1] * 190 + [2] * 7 + [3] * 3,
         pa.chunked_array([["x"] * 100 + ["rare"], ["y"] * 95 + ["rarer"] * 4]),
+        pa.chunked_array([pa.array(one).dictionary_encode() for one in (["x"] * 99 + ["r"], ["y", "x"] * 50)]),
     ],
 )
 def test_cells_of_every_type(cells: list[object] | pa.Array) -> None:

@@ -114,7 +114,7 @@ def _frequent(name: str, codes: np.ndarray, generator: np.random.Generator) -> n
 
 def _taken(column: Any, source: np.ndarray) -> Any:
     """Cells of other rows; levels of a dictionary that were used and are not any more are dropped from it."""
-    whole = column.unify_dictionaries().combine_chunks()
+    whole = column.combine_chunks()
     taken = whole.take(pa.array(source))
     if not isinstance(whole, pa.DictionaryArray):
         return taken
