@@ -53,7 +53,7 @@ def back(schema, source, seed=0):
         ("category", [1, 2, 3, 4, 5] * 40),
         ("category", [0.5, 1.0, 2.0, 4.0] * 50),
         ("category", [decimal.Decimal("0.5"), decimal.Decimal(2)] * 100),
-        ("category", [*map(str, range(179)), *map(str, range(21))]),
+        ("category", [*map(str, range(189)), *map(str, range(11))]),
         ("category", [*map(str, range(17)), "0", None]),
         ("category", pa.array([*map(str, range(200))]).dictionary_encode()),
         ("category", ["2020-01-01"] * 199 + [None]),
