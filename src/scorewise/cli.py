@@ -178,6 +178,8 @@ def fit(
     synthesizer.save(out)
     if not quiet:
         say(f"Fitted {table.num_rows:,} rows of {table.num_columns} columns. The model is in {out}.")
+        if not protect_rare:
+            _tell_rare_levels(table, synthesizer)
         say(f"Next: scorewise sample {out} --rows {table.num_rows} --out synthetic.csv")
 
 
@@ -359,6 +361,19 @@ def _fit(table: "pa.Table", out: Path, quiet: bool, **settings: Any) -> "Synthes
     if not quiet:
         tell(synthesizer.stopped_, synthesizer.trace_["new rows"])
     return synthesizer
+
+
+def _tell_rare_levels(table: "pa.Table", synthesizer: "Synthesizer") -> None:
+    from scorewise.tabular.defect import listed
+    from scorewise.tabular.protection import FEWEST_ROWS, rare_levels
+
+    found = rare_levels(table, synthesizer.schema_)
+    if found:
+        counts = {name: f"{count:,} level{'s' if count > 1 else ''}" for name, count in found.items()}
+        say(
+            f"Levels that fewer than {FEWEST_ROWS} rows have are sampled as they are, in {listed(counts)}; "
+            "--protect-rare hides them."
+        )
 
 
 def _load(model: Path, device: str) -> "Synthesizer":

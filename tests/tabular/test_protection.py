@@ -11,7 +11,7 @@ import pytest
 
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.defect import TableError
-from scorewise.tabular.protection import FEWEST_ROWS, protect
+from scorewise.tabular.protection import FEWEST_ROWS, protect, rare_levels
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
 
@@ -159,6 +159,15 @@ def test_of_few_values_those_in_the_middle_are_left(present: int) -> None:
     left = set(protect(source, schema)["x"].drop_null().to_pylist())
     middle = {(present - 1) // 2, present // 2}
     assert left == (middle if present < 10 else set(range(4, present - 4)))
+
+
+def test_rare_levels_are_counted_most_first() -> None:
+    frame = _people().assign(
+        town=[*map(str, np.arange(40).repeat(2)), *["x"] * 310, *[None] * 10], flag=["y", "n"] * 200
+    )
+    assert list(rare_levels(to_arrow(frame), Schema.infer(to_arrow(frame))).items()) == [("town", 40), ("job", 1)]
+    hidden = _protected(frame)
+    assert rare_levels(hidden, Schema.infer(hidden)) == {}
 
 
 def test_identifiers_are_left_as_they_are() -> None:

@@ -56,6 +56,24 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
     return table
 
 
+def rare_levels(table: pa.Table, schema: Schema) -> dict[str, int]:
+    """Count the levels that fewer than five rows have.
+
+    Args:
+        table: N rows.
+        schema: what it is.
+
+    Returns:
+        How many such levels a category has, most first; categories that have none are left out.
+
+    Raises:
+        TableError: if the table is not of this schema.
+    """
+    codes = schema.cells(table).categories
+    counts = {name: len(np.unique(one[_rare(one)])) for name, one in codes.items()}
+    return {name: count for name, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
+
+
 def _without_rare_rows(table: pa.Table, schema: Schema, columns: set[str]) -> pa.Table:
     cells = schema.cells(table)
     kept = np.ones(table.num_rows, dtype=bool)
