@@ -53,7 +53,7 @@ class Determined(NamedTuple):
             if len(number.values):
                 coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
-        looked_up = find_functions({n: coded[n] for n in _learnable(schema) if n in coded}, counts)
+        looked_up = find_functions({n: coded[n] for n in schema.learnable if n in coded}, counts)
         known = {one.child for one in looked_up}
         moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in known}
         left = {name: one for name, one in coded.items() if name not in known}
@@ -149,7 +149,7 @@ class Determined(NamedTuple):
             for one in said.get("formulas", [])  # models of before have none
         )
         found = cls(formulas, functions)
-        strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(_learnable(schema))
+        strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(schema.learnable)
         if strange:
             raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
         for one in functions:
@@ -158,11 +158,6 @@ class Determined(NamedTuple):
                     f"{one.child!r} must be of a part of {one.parent!r}, of {there}, however: {one.part!r}"
                 )
         return found
-
-
-def _learnable(schema: Schema) -> list[str]:
-    """Names of the learnable columns in table order."""
-    return [column.name for column in schema.columns if column.learnable]
 
 
 def _level_steps(schema: Schema) -> dict[str, float | None]:

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from scorewise.tabular import rows
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.defect import TableError
-from scorewise.tabular.schema import Schema
+from scorewise.tabular.schema import Cells, Schema
 
 FEWEST_ROWS = 5
 _LEAST_KEPT = 0.5
@@ -38,15 +39,16 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
     """
     determined = Codec.fit(table, schema).determined
     computed = determined.in_formulas
-    table = _without_rare_rows(table, schema, computed)
     cells = schema.cells(table)
+    kept = _without_rare(cells, table.num_rows, computed)
+    table, cells = table.filter(pa.array(kept)), rows.take(cells, np.flatnonzero(kept))
     generator = np.random.default_rng(seed)
     own = np.arange(table.num_rows)
-    sources = dict.fromkeys(computed, own)
-    for name in cells.numbers.keys() - computed:
-        sources[name] = _within_ends(cells.numbers[name])
-    for name in [name for name in cells.categories if name not in computed]:  # in order: they are drawn
-        sources[name] = _frequent(name, cells.categories[name], generator)
+    sources: dict[str, np.ndarray] = {}
+    for name, values in cells.numbers.items():
+        sources[name] = own if name in computed else _within_ends(values)
+    for name, codes in cells.categories.items():
+        sources[name] = own if name in computed else _frequent(name, codes, generator)
     for function in determined.functions:
         sources[function.child] = sources[function.parent]
     for name, source in sources.items():
@@ -74,12 +76,16 @@ def rare_levels(table: pa.Table, schema: Schema) -> dict[str, int]:
     return {name: count for name, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
 
 
-def _without_rare_rows(table: pa.Table, schema: Schema, columns: set[str]) -> pa.Table:
-    cells = schema.cells(table)
-    kept = np.ones(table.num_rows, dtype=bool)
+def _without_rare(cells: Cells, count: int, columns: set[str]) -> np.ndarray:
+    """Whether none of some columns is rare or extreme in a row, (N,).
+
+    Raises:
+        TableError: if they are fewer than half.
+    """
+    kept = np.ones(count, dtype=bool)
     for name in columns:
         if name in cells.numbers:
-            kept &= _within_ends(cells.numbers[name]) == np.arange(table.num_rows)
+            kept &= _within_ends(cells.numbers[name]) == np.arange(count)
         else:
             kept &= ~_rare(cells.categories[name])
     if kept.mean() < _LEAST_KEPT:
@@ -88,7 +94,7 @@ def _without_rare_rows(table: pa.Table, schema: Schema, columns: set[str]) -> pa
             f"{int(kept.sum())} of {len(kept)}, since {sorted(columns)} are computed from one another. "
             "Leave out those that are computed, or fit without protect_rare."
         )
-    return table.filter(pa.array(kept))
+    return kept
 
 
 def _within_ends(values: np.ndarray) -> np.ndarray:

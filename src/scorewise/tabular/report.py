@@ -202,7 +202,7 @@ def evaluate(
         schema = Schema.from_json({**schema.to_json(), "target": target})
     cells = {name: _cells(schema, table, name) for name, table in tables.items()}
     scores, skipped, shapes, trends = _measure(cells, target, seed, threads)
-    order = [column.name for column in schema.columns if column.learnable]
+    order = schema.learnable
     return Report(
         rows={name: table.num_rows for name, table in tables.items()},
         target=target,

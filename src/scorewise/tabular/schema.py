@@ -126,6 +126,11 @@ class Schema:
         return [column.name for column in self.columns]
 
     @property
+    def learnable(self) -> list[str]:
+        """The names of the columns that can be learned, in order."""
+        return [column.name for column in self.columns if column.learnable]
+
+    @property
     def numbers(self) -> tuple[Column, ...]:
         """The columns whose cells are numbers, in order."""
         return tuple(column for column in self.columns if column.kind == "number")

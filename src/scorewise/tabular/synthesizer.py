@@ -363,8 +363,11 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
     def _described(self, table: pa.Table) -> tuple[pa.Table, Schema]:
         """Give the table that is to be learned, without what is rare where that is to be hidden, and what it is."""
-        given = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema
-        schema = self.schema if isinstance(self.schema, Schema) else Schema.infer(table, self.target, overrides=given)
+        given: Mapping[str, Any] | None
+        if isinstance(self.schema, Schema):
+            schema, given = self.schema, self.schema.to_json()
+        else:
+            schema, given = Schema.infer(table, self.target, overrides=self.schema), self.schema
         if not self.protect_rare:
             return table, schema
         table = protect(table, schema, self.seed)
