@@ -122,6 +122,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_parameters() -> None
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that CUDA sees")
+ON_GPU = 1_024  # rows of a batch: enough for the mean of a few losses to tell whether they fall
 
 
 def _gpu_state() -> State:
@@ -132,10 +133,10 @@ def _gpu_state() -> State:
 
 def _trained_on_gpu(made: State, steps: int, capture: bool, bf16: bool = False, poisoned: int = -1) -> list[Step]:
     def batch(step: int, generator: torch.Generator) -> Tensor:
-        x = _rows(64, generator).cuda()
+        x = _rows(ON_GPU, generator).cuda()
         return x * torch.nan if step == poisoned else x
 
-    return list(train(made, batch, 64, lambda done: done / steps, seed=0, bf16=bf16, capture=capture))
+    return list(train(made, batch, ON_GPU, lambda done: done / steps, seed=0, bf16=bf16, capture=capture))
 
 
 @needs_gpu
@@ -151,7 +152,7 @@ def test_a_captured_training_is_the_same_training(bf16: bool) -> None:
         assert one[1:] == pytest.approx(other[1:], rel=tolerance, abs=tolerance)
     late, expected_late = (sum(step.loss for step in steps[-20:]) / 20 for steps in (found, expected))
     assert late == pytest.approx(expected_late, rel=0.05)
-    assert late < 0.9 * expected[0].loss
+    assert late < 0.9 * sum(step.loss for step in expected[:10]) / 10
     for one, other in zip(captured.averaged, plain.averaged, strict=True):
         torch.testing.assert_close(one, other, rtol=0.1, atol=0.05)
 

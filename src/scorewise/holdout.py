@@ -1,5 +1,6 @@
 """Holdout: rows that are not trained on, noised once; the risk on new rows is read from them along a training."""
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -58,6 +59,12 @@ class Holdout:
     def rows(self) -> int:
         """Number of rows held out."""
         return sum(len(piece[0]) for piece in self.pieces) // self.copies
+
+    def anew(self) -> "Holdout":
+        """The same rows and noise for another training, with nothing measured yet."""
+        other = copy.copy(self)
+        other.steps, other.measured = [], []
+        return other
 
     def check(self, step: int, network: nn.Module, parameters: Sequence[Tensor]) -> bool:
         """Measure a network.

@@ -11,6 +11,7 @@ from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec
+from scorewise.tabular.lengths import Lengths
 from scorewise.tabular.stages import BORDER, Stages
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import HIGHEST, LOWEST, Training
@@ -32,9 +33,13 @@ def _training(rows: int = 400, minutes: float | None = None, hold: bool = True) 
     return Training(state, codec, encoded, STEPS, 3, 0, minutes, hold)
 
 
+def _once(minutes: float | None = None, hold: bool = True) -> Lengths:
+    return Lengths(_training(minutes=minutes, hold=hold), 0)
+
+
 @pytest.fixture(scope="module", name="whole")
 def _whole() -> Stages:
-    stages = Stages(_training())
+    stages = Stages(_once())
     steps = [step.step for step in stages.run()]
     assert steps == list(range(1, stages.step + 1))
     return stages
@@ -80,7 +85,7 @@ def test_the_second_stage_has_batches_and_noise_of_its_own(whole: Stages) -> Non
 
 
 def test_without_rows_held_out_there_is_one_stage() -> None:
-    stages = Stages(_training(hold=False))
+    stages = Stages(_once(hold=False))
     assert len(list(stages.run())) == STEPS == stages.expected
     assert stages.fine is None
     assert isinstance(stages.network, TableDenoiser)
@@ -89,7 +94,7 @@ def test_without_rows_held_out_there_is_one_stage() -> None:
 
 
 def test_a_time_limit_that_ends_the_first_stage_leaves_out_the_second() -> None:
-    stages = Stages(_training(minutes=1e-4))
+    stages = Stages(_once(minutes=1e-4))
     for _ in stages.run():
         pass
     assert stages.fine is None
@@ -97,8 +102,8 @@ def test_a_time_limit_that_ends_the_first_stage_leaves_out_the_second() -> None:
 
 
 def test_a_copy_that_gets_worse_is_dropped() -> None:
-    stages = Stages(_training())
-    for _ in stages.coarse.run():
+    stages = Stages(_once())
+    for _ in stages.lengths.run():
         pass
     stages.fine = stages.coarse.refined(BORDER, 40, 3_000.0, None)
     for _ in stages.run():
@@ -110,11 +115,11 @@ def test_a_copy_that_gets_worse_is_dropped() -> None:
 
 @pytest.mark.parametrize("taken", [30, STEPS + 25])
 def test_a_fit_goes_on_where_it_was(whole: Stages, taken: int) -> None:
-    stopped = Stages(_training())
+    stopped = Stages(_once())
     for _ in itertools.islice(stopped.run(), taken):
         pass
-    resumed = Stages(_training())
-    resumed.restore({name: tensor.clone() for name, tensor in stopped.tensors().items()}, stopped.facts()["stages"])
+    resumed = Stages(_once())
+    resumed.restore({name: tensor.clone() for name, tensor in stopped.tensors().items()}, stopped.facts())
     assert resumed.step == taken
     for _ in resumed.run():
         pass

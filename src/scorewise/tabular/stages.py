@@ -1,12 +1,13 @@
 """The two stages of a fit: a denoiser of all noise levels, then a copy of it that goes on with the small ones."""
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor
 
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
+from scorewise.tabular.lengths import Lengths, part
 from scorewise.tabular.training import CHECKED, Training
 from scorewise.train import Step
 
@@ -23,29 +24,35 @@ class Stages:
     what time there is helps more at all levels. It is dropped where the rows held out do not gain.
 
     Args:
-        coarse: the training at all levels.
+        lengths: the training at all levels, or several of different lengths.
 
     Attributes:
-        coarse: the same.
+        lengths: the same.
         fine: the training at the small levels; None before it begins.
     """
 
-    def __init__(self, coarse: Training) -> None:
-        self.coarse = coarse
+    def __init__(self, lengths: Lengths) -> None:
+        self.lengths = lengths
         self.fine: Training | None = None
+
+    @property
+    def coarse(self) -> Training:
+        """The training at all levels, of several the chosen one."""
+        return self.lengths.chosen
 
     @property
     def step(self) -> int:
         """Steps taken so far, of both stages."""
-        return self.coarse.state.step + (0 if self.fine is None else self.fine.state.step)
+        return self.lengths.step + (0 if self.fine is None else self.fine.state.step)
 
     @property
     def expected(self) -> int:
         """Steps of both stages, as far as is known now."""
         if self.fine is not None:
-            return self.coarse.state.step + _expected(self.fine)
-        followed = self.coarse.holdout is not None and self.coarse.minutes is None
-        return _expected(self.coarse) + followed * self._longest()
+            return self.lengths.step + _expected(self.fine)
+        running = self.lengths.current
+        followed = running.holdout is not None and running.minutes is None
+        return self.lengths.over[0] + _expected(running) + followed * self._longest()
 
     def _longest(self) -> int:
         return max(1, round(LENGTH * self.coarse.steps))
@@ -60,7 +67,7 @@ class Stages:
             DivergedError: if the loss is not finite.
         """
         if self.fine is None:
-            yield from self.coarse.run()
+            yield from self.lengths.run()
             if not self._followed():
                 return
             self.fine = self._second()
@@ -69,12 +76,10 @@ class Stages:
 
     def _followed(self) -> bool:
         held = self.coarse.holdout is not None and len(self.coarse.holdout.steps) > 0
-        return held and (self.coarse.minutes is None or self.coarse.seconds < 60 * self.coarse.minutes)
+        return held and self.lengths.minutes_left != 0
 
     def _second(self) -> Training:
-        limit = self.coarse.minutes
-        left = None if limit is None else limit - self.coarse.seconds / 60
-        return self.coarse.refined(BORDER, self._longest(), RATE, left)
+        return self.coarse.refined(BORDER, self._longest(), RATE, self.lengths.minutes_left)
 
     @property
     def network(self) -> TableDenoiser | Experts:
@@ -92,7 +97,7 @@ class Stages:
 
     def reason(self) -> str:
         """Say in sentences why the training ended where it did."""
-        said = self.coarse.reason()
+        said = self.lengths.reason()
         if self.fine is None:
             return said
         if not _gained(self.fine):
@@ -101,30 +106,30 @@ class Stages:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name, to be written to a file."""
-        named = {f"coarse.{name}": tensor for name, tensor in self.coarse.tensors().items()}
+        named = {f"coarse.{name}": tensor for name, tensor in self.lengths.tensors().items()}
         if self.fine is not None:
             named |= {f"fine.{name}": tensor for name, tensor in self.fine.tensors().items()}
         return named
 
-    def facts(self) -> dict[str, list[object]]:
-        """What is not a tensor, of each stage: its curves, and its seconds."""
-        begun = [self.coarse] if self.fine is None else [self.coarse, self.fine]
-        return {"stages": [[stage.trace, stage.seconds] for stage in begun]}
+    def facts(self) -> dict[str, Any]:
+        """What is not a tensor, of each stage."""
+        fine = None if self.fine is None else [self.fine.trace, self.fine.seconds]
+        return {"coarse": self.lengths.facts(), "fine": fine}
 
-    def restore(self, named: dict[str, Tensor], stages: list[tuple[dict[str, list[float]], float]]) -> None:
+    def restore(self, named: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Go on where another fit of the same table was.
 
         Args:
             named: what its `tensors` returned.
-            stages: what its `facts` held.
+            facts: what its `facts` returned.
 
         Raises:
             ValueError: if a tensor is missing or has another shape.
         """
-        self.coarse.restore(_part(named, "coarse."), *stages[0])
-        if len(stages) > 1:
+        self.lengths.restore(part(named, "coarse."), facts["coarse"])
+        if facts["fine"] is not None:
             self.fine = self._second()
-            self.fine.restore(_part(named, "fine."), *stages[1])
+            self.fine.restore(part(named, "fine."), *facts["fine"])
 
 
 def _gained(fine: Training) -> bool:
@@ -135,7 +140,3 @@ def _gained(fine: Training) -> bool:
 def _expected(stage: Training) -> int:
     step = stage.state.step
     return max(step, min(stage.steps, int(step / max(stage.share(step), 1e-9))))
-
-
-def _part(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in named.items() if name.startswith(prefix)}

@@ -19,6 +19,7 @@ from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec, Compact
 from scorewise.tabular.generation import generate, joined, prefers_bf16, returned
+from scorewise.tabular.lengths import Lengths, halvings
 from scorewise.tabular.protection import protect
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
@@ -182,8 +183,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         device = choose_device(self.device)
         table, schema = self._described(to_arrow(frame))
         _, training, rows = self._prepare(table, schema, device)
-        stages, codec = Stages(training), training.codec
-        fingerprint = self._fingerprint(rows, training.steps)
+        lengths, codec = self._lengths(training, table.num_rows), training.codec
+        stages, fingerprint = Stages(lengths), self._fingerprint(rows, training.steps, lengths.times)
         self._resume(stages, fingerprint)
         first, since, saved = stages.step, time.monotonic(), time.monotonic()
         rate, step = 0.0, Step(first, 0.0, 0.0, 0.0)
@@ -201,7 +202,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if not finished and self.checkpoint is not None and stages.step > 0:
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
-        sampled = calibration_rows(table.num_rows, training.state.step)
+        sampled = calibration_rows(table.num_rows, stages.coarse.state.step)
         calibrating = calibrate(network, codec, schema.cells(table).numbers, sampled, self.seed)
         while True:
             try:
@@ -389,6 +390,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         steps = training_steps(len(rows.low), columns)
         return Training(state, codec, rows, steps, columns, self.seed, self.time_limit, bf16=bf16)
 
+    def _lengths(self, training: Training, rows: int) -> Lengths:
+        return Lengths(training, halvings(rows))
+
     def _settings(self) -> dict[str, Any]:
         schema = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema
         return {
@@ -400,7 +404,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "protect_rare": self.protect_rare,
         }
 
-    def _fingerprint(self, rows: Compact, steps: int) -> str:
+    def _fingerprint(self, rows: Compact, *steps: int) -> str:
         digest = hashlib.sha256(repr((self._settings(), steps)).encode())
         for part in rows:
             digest.update(part.numpy().tobytes())
@@ -421,6 +425,6 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         facts = {
             "kind": "checkpoint",
             "fingerprint": fingerprint,
-            **stages.facts(),
+            "stages": stages.facts(),
         }
         store.write(str(self.checkpoint), facts, stages.tensors())

@@ -107,6 +107,7 @@ class Training:
     ) -> None:
         self.state, self.codec = state, codec
         self.steps, self.columns, self.seed, self.minutes, self.bf16 = steps, columns, seed, minutes, bf16
+        self.longest = steps
         self.batches = 0  # which of several streams of batches and noise is drawn from
         self._begin()
         shuffled = torch.from_numpy(np.random.default_rng([seed, HELD_STREAM]).permutation(len(rows.low)))
@@ -155,19 +156,42 @@ class Training:
         """
         if self.holdout is None:
             raise ValueError("a network is refined where rows are held out, however: there are none. Give more rows.")
-        fine = copy.copy(self)
-        network = copy.deepcopy(self.state.network)
-        hidden = cast(TableDenoiser, network).hidden_matrices()
-        learning, orthogonal = (rate * peak for peak in self.state.peaks)
         density = LevelDensity(LOWEST, border, base=log_uniform)
-        fine.state = State(network, density, hidden, learning, orthogonal, bf16=self.bf16)
-        fine.steps, fine.minutes, fine.batches = steps, minutes, self.batches + 1
-        fine._begin()
+        fine = self._copied(density, rate, steps, minutes)
+        fine.batches = self.batches + 1
         x = torch.cat([piece[0] for piece in self.holdout.pieces])
         generator = torch.Generator().manual_seed(self.seed + fine.batches * NEXT_SEED)
         fine.holdout = fine._hold_out(x, self.holdout.copies, generator)
         fine._check()
         return fine
+
+    def anew(self, steps: int, minutes: float | None) -> "Training":
+        """Begin another training of the same rows from where this one is, which must not have begun.
+
+        Batches and noise are those of this one as far as both go, and so are the rows held out with their noise.
+
+        Args:
+            steps: longest training.
+            minutes: longest time; None for no limit.
+
+        Returns:
+            The training.
+        """
+        other = self._copied(copy.deepcopy(self.state.density), 1.0, steps, minutes)
+        if self.holdout is not None:
+            other.holdout = self.holdout.anew()
+        return other
+
+    def _copied(self, density: LevelDensity, rate: float, steps: int, minutes: float | None) -> "Training":
+        """A training of a copy of the network that has not begun; its rates are a share of those of this one."""
+        other = copy.copy(self)
+        network = copy.deepcopy(self.state.network)
+        hidden = cast(TableDenoiser, network).hidden_matrices()
+        learning, orthogonal = (rate * peak for peak in self.state.peaks)
+        other.state = State(network, density, hidden, learning, orthogonal, bf16=self.bf16)
+        other.steps, other.minutes = steps, minutes
+        other._begin()
+        return other
 
     def _losses(self, network: nn.Module, x: Tensor, x_t: Tensor, sigma_t: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
@@ -259,6 +283,8 @@ class Training:
     def reason(self) -> str:
         """Say in sentences why the training ended where it did."""
         done, limit = self.state.step, f"the longest training of a table of this size, {self.steps:,} steps"
+        if self.steps < self.longest:
+            limit = f"its full length, {self.steps:,} steps"
         if self.minutes is not None and done < self.steps:
             limit = f"the time limit of {self.minutes:g} minutes, {done:,} steps"
         if self.holdout is None:

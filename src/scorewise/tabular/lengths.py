@@ -1,0 +1,159 @@
+"""How long short tables are trained: half as long, twice that, and so on, as long as rows held out gain by it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from scorewise.tabular.training import Training
+from scorewise.train import Step
+
+FEW_ROWS, HALVINGS = 10_000, 2
+"""Tables of fewer rows than this are trained at a quarter and at half of the longest training first."""
+
+
+def halvings(rows: int) -> int:
+    """How many shorter trainings are tried before the longest one, from the size of the table alone.
+
+    Args:
+        rows: rows of the table.
+
+    Returns:
+        `HALVINGS` for tables of fewer than `FEW_ROWS` rows, else 0.
+    """
+    return HALVINGS if rows < FEW_ROWS else 0
+
+
+class Lengths:
+    """Trainings of one network from its start, each twice as long as the one before, until rows held out gain no more.
+
+    The learning rate falls to 0 over each, so a short one is no part of a long one. Where a training of twice the
+    length lowers the loss of the rows held out by no more than the standard error of the difference, the shorter one is
+    kept: what the longer one has learned beyond it is by heart, and its samples lie closer to the rows of the table.
+
+    Args:
+        longest: the longest training, not begun; it is the only one where no rows are held out to compare them by.
+        times: how many times it is halved for the first one.
+
+    Attributes:
+        times: how many longer ones there are than the current one.
+        current: the training that runs, or ran last.
+        before: the one before it, which is the best so far; None where it is the first.
+        over: steps and seconds of trainings before the current one.
+
+    Reference: Breiman, Friedman, Olshen, Stone, "Classification and regression trees", 1984, section 3.4.3 (the
+    simplest model within one standard error of the best).
+    """
+
+    def __init__(self, longest: Training, times: int) -> None:
+        self.longest = longest
+        self.times = 0 if longest.holdout is None else times
+        self.before: Training | None = None
+        self.over = 0, 0.0
+        self.current = self._of(self.times, longest.minutes)
+
+    def _of(self, times: int, minutes: float | None) -> Training:
+        if times == 0 and self.before is None:
+            return self.longest
+        return self.longest.anew(max(1, self.longest.steps >> times), minutes)
+
+    @property
+    def chosen(self) -> Training:
+        """The best training so far."""
+        return self.current if self.before is None or _gains(self.before, self.current) else self.before
+
+    @property
+    def step(self) -> int:
+        """Steps taken so far, of all trainings."""
+        return self.over[0] + self.current.state.step
+
+    @property
+    def minutes_left(self) -> float | None:
+        """What is left of the longest time, not below 0; None where there is no limit."""
+        if self.longest.minutes is None:
+            return None
+        return max(0.0, self.longest.minutes - (self.over[1] + self.current.seconds) / 60)
+
+    def run(self) -> Iterator[Step]:
+        """Train, one step an item.
+
+        Yields:
+            What happened in each step; its losses are running means, in nats per column.
+
+        Raises:
+            DivergedError: if the loss is not finite.
+        """
+        while True:
+            for step in self.current.run():
+                yield step._replace(step=self.step)
+            left = self.minutes_left
+            if self.times == 0 or self.chosen is not self.current or left == 0:
+                return
+            self.over = self.step, self.over[1] + self.current.seconds
+            self.before, self.times = self.current, self.times - 1
+            self.current = self._of(self.times, left)
+
+    def reason(self) -> str:
+        """Say in sentences why the training ended where it did."""
+        chosen, said = self.chosen, self.chosen.reason()
+        if chosen is self.current:
+            return said
+        return f"{said} A training of {self.current.steps:,} steps was no better on the rows held out."
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that changes, by name, to be written to a file."""
+        named = {f"current.{name}": tensor for name, tensor in self.current.tensors().items()}
+        if self.before is not None:
+            named |= {f"before.{name}": tensor for name, tensor in self.before.tensors().items()}
+        return named
+
+    def facts(self) -> dict[str, Any]:
+        """What is not a tensor: lengths that are left, steps and seconds that are over, curves and seconds of each."""
+        begun = [self.current] if self.before is None else [self.current, self.before]
+        return {"times": self.times, "over": self.over, "begun": [[one.trace, one.seconds] for one in begun]}
+
+    def restore(self, named: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on where others of the same table were.
+
+        Args:
+            named: what `tensors` returned.
+            facts: what `facts` returned.
+
+        Raises:
+            ValueError: if a tensor is missing or has another shape.
+        """
+        minutes = self.longest.minutes
+        self.times, (steps, seconds) = facts["times"], facts["over"]
+        self.over = steps, seconds
+        if len(facts["begun"]) > 1:
+            self.before = self._of(self.times + 1, minutes)
+            self.before.restore(part(named, "before."), *facts["begun"][1])
+        self.current = self._of(self.times, None if minutes is None else minutes - seconds / 60)
+        self.current.restore(part(named, "current."), *facts["begun"][0])
+
+
+def part(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Pick the tensors whose names begin with a prefix.
+
+    Args:
+        named: tensors by name.
+        prefix: the prefix.
+
+    Returns:
+        The tensors, by what follows it.
+    """
+    return {name.removeprefix(prefix): tensor for name, tensor in named.items() if name.startswith(prefix)}
+
+
+def _gains(shorter: Training, longer: Training) -> bool:
+    """Whether rows held out are fitted better by the longer training, by more than the standard error."""
+    before, after = _losses(shorter), _losses(longer)
+    if before is None or after is None:
+        return before is None  # what is too short to be measured is no match for what is longer
+    gain = before - after
+    return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
+
+
+def _losses(training: Training) -> Tensor | None:
+    held = training.holdout
+    return None if held is None or not held.steps else held.measured[held.steps.index(training.ended)]
