@@ -2,19 +2,22 @@
 
     SCOREWISE_DATA_HOME=... python benchmarks/lengths.py [--out FILE] [--markdown] [TABLE ...]
 
-Of each table so many rows are taken at random, and as many others to test with. A fit is made at a quarter of the
-longest training, at half of it and at all of it, each to its end with its second stage, and as many rows as it was
-trained on are sampled and scored. The loss is that of the rows held out at the end of the first stage; what it gains
-over half the length has the standard error of the difference. A fit by default tries the lengths in this order and
-keeps the last one before a gain that is no more than its standard error.
+Of each table so many rows are drawn at random, and as many others to test with; small tables are drawn several times.
+A fit is made at an eighth of the longest training, a quarter, half and all of it, each to its end with its second
+stage, and 1,000 rows, or as many as it was trained on, are sampled and scored. The loss is that of the rows held out
+at the end of the first stage; what it gains over half the length has the standard error of the difference. A fit by
+default tries the lengths in this order and keeps the last one before a gain that is no more than its standard error.
 """
 
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from command import Tables, run
 from shown import SCORES
 from stages import KEYS, scored
@@ -25,7 +28,9 @@ from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import Training
 
-ROWS = (1_000, 3_000)
+ROWS = {100: 5, 1_000: 1, 3_000: 1}
+"""Sizes of the tables, and how many tables of each are drawn."""
+LEAST_SAMPLED = 1_000
 TABLES = ("magic", "online_news_15cols", "adult", "shoppers", "credit_default")
 
 
@@ -41,60 +46,60 @@ class Halved(Synthesizer):
 
 
 def measure(name: str) -> Iterator[dict[str, Any]]:
-    """Fit and score each length, each number of rows."""
+    """Fit and score each length, each number of rows, each draw."""
     table = to_arrow(load(name))
-    order = np.random.default_rng(0).permutation(table.num_rows)
-    for rows in ROWS:
-        train, test = (table.take(np.sort(order[first : first + rows])) for first in (0, rows))
-        losses: list[np.ndarray] = []
-        kept, over = 0, False
-        found = []
-        for times in range(HALVINGS, -1, -1):
-            fitted, began = Halved(seed=0, target=DATASETS[name].target, device="cpu"), time.process_time()
-            fitted.times = times
-            fitted.fit(train)
-            seconds, held = time.process_time() - began, fitted.made.holdout
-            assert held is not None
-            losses.append(held.measured[held.steps.index(fitted.made.ended)].numpy())
-            gain, error = _gain(*losses[-2:]) if len(losses) > 1 else (None, None)
-            over = over or (gain is not None and error is not None and gain <= error)
-            kept = kept if over else len(found)
-            found.append(
-                {
-                    "rows": rows,
-                    "steps": fitted.made.steps,
-                    "loss": float(losses[-1].mean()),
-                    "gain": gain,
-                    "gain se": error,
-                    "CPU seconds of the fit": round(seconds, 1),
-                    **scored(fitted, train, test, 0),
-                }
-            )
-        yield from ({**one, "kept": place == kept} for place, one in enumerate(found))
+    for rows, draws in ROWS.items():
+        for draw in range(draws):
+            order = np.random.default_rng(draw).permutation(table.num_rows)
+            train, test = (table.take(np.sort(order[first : first + rows])) for first in (0, rows))
+            yield from _lengths(train, test, DATASETS[name].target, draw)
 
 
-def _gain(shorter: np.ndarray, longer: np.ndarray) -> tuple[float, float]:
-    gain = shorter - longer
-    return float(gain.mean()), float(gain.std(ddof=1) / len(gain) ** 0.5)
+def _lengths(train: pa.Table, test: pa.Table, target: str | None, draw: int) -> list[dict[str, Any]]:
+    losses: list[np.ndarray] = []
+    found: list[dict[str, Any]] = []
+    kept, over = 0, False
+    for times in range(HALVINGS, -1, -1):
+        fitted, began = Halved(seed=draw, target=target, device="cpu"), time.process_time()
+        fitted.times = times
+        fitted.fit(train)
+        seconds, held = time.process_time() - began, fitted.made.holdout
+        assert held is not None
+        losses.append(held.measured[held.steps.index(fitted.made.ended)].numpy())
+        gain = {}
+        if len(losses) > 1:
+            each = losses[-2] - losses[-1]
+            gain = {"gain": float(each.mean()), "gain se": float(each.std(ddof=1) / len(each) ** 0.5)}
+            over = over or gain["gain"] <= gain["gain se"]
+        kept = kept if over else len(found)
+        facts = {"rows": train.num_rows, "draw": draw, "steps": fitted.made.steps, "loss": float(losses[-1].mean())}
+        scores = scored(fitted, train, test, draw, max(train.num_rows, LEAST_SAMPLED))
+        found.append({**facts, **gain, "CPU seconds of the fit": round(seconds, 1), **scores})
+    return [{**one, "kept": place == kept} for place, one in enumerate(found)]
 
 
 def markdown(tables: Tables) -> str:
-    """Lay losses and scores out as a table."""
+    """Lay losses and scores out as a table, means over the draws."""
     titles = " | ".join(SCORES[key][0] for key in KEYS)
-    lines = [f"| rows | steps | loss | gain | {titles} | kept |", "|---|" + "--:|" * (len(KEYS) + 3) + "---|"]
+    lines = [f"| rows | steps | loss | gain | {titles} | kept |", "|---|" + "--:|" * (len(KEYS) + 4)]
     for name, found in tables.items():
-        for one in found:
-            gain = "" if one["gain"] is None else f"{one['gain']:.4f} ± {one['gain se']:.4f}"
-            cells = [f"{SCORES[key][1] * one[key]:.{SCORES[key][2]}f}" for key in KEYS]
-            first = f"{one['rows']:,} of `{name}` | {one['steps']:,} | {one['loss']:.4f} | {gain}"
-            lines.append(f"| {first} | " + " | ".join(cells) + f" | {'yes' if one['kept'] else ''} |")
+        ordered = sorted(found, key=lambda one: (one["rows"], one["steps"]))
+        for (rows, steps), group in groupby(ordered, key=lambda one: (one["rows"], one["steps"])):
+            drawn = list(group)
+            gained = [(one["gain"], one["gain se"]) for one in drawn if "gain" in one]
+            gain = " ± ".join(f"{mean(part):.4f}" for part in zip(*gained, strict=True))
+            cells = [f"{SCORES[key][1] * mean(one[key] for one in drawn):.{SCORES[key][2]}f}" for key in KEYS]
+            kept = sum(one["kept"] for one in drawn)
+            loss = f"{mean(one['loss'] for one in drawn):.4f}"
+            shown = [f"{rows:,} of `{name}`", f"{steps:,}", loss, gain, *cells, f"{kept} of {len(drawn)}"]
+            lines.append("| " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Measure the tables named on the command line."""
     if max(ROWS) >= FEW_ROWS:
-        raise ValueError(f"tables must have fewer than {FEW_ROWS:,} rows, however: {ROWS}. Take fewer.")
+        raise ValueError(f"tables must have fewer than {FEW_ROWS:,} rows, however: {max(ROWS):,}. Take fewer.")
     run("Trainings of different lengths.", list(TABLES), Path(__file__).with_suffix(".json"), measure, markdown)
 
 

@@ -31,9 +31,11 @@ BOTH, FIRST = "both stages", "the first alone"
 KEYS = ("shapes", "trends", "detection", "detection_differences", "closer_to_train")
 
 
-def scored(synthesizer: Synthesizer, train: pa.Table, test: pa.Table, seed: int) -> dict[str, float]:
-    """Sample as many rows as were trained on, and score them."""
-    synthetic = to_arrow(synthesizer.sample(train.num_rows, seed=seed))
+def scored(
+    synthesizer: Synthesizer, train: pa.Table, test: pa.Table, seed: int, rows: int | None = None
+) -> dict[str, float]:
+    """Sample so many rows, or as many as were trained on, and score them."""
+    synthetic = to_arrow(synthesizer.sample(train.num_rows if rows is None else rows, seed=seed))
     real, held, made = (synthesizer.schema_.cells(table) for table in (train, test, synthetic))
     return {**scores(real, made), "closer_to_train": privacy.closer_to_train(real, held, made).value}
 

@@ -11,7 +11,7 @@ import torch
 from scorewise.allocation import LevelDensity
 from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec
-from scorewise.tabular.lengths import FEW_ROWS, Lengths, halvings
+from scorewise.tabular.lengths import FEW_ROWS, HALVINGS, Lengths, halvings
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import HIGHEST, LOWEST, Training
 from scorewise.train import State
@@ -101,9 +101,11 @@ def test_one_length_is_the_training_as_it_was_given() -> None:
     assert training.state.step == lengths.step == 30
 
 
-def test_without_rows_held_out_there_is_one_length() -> None:
-    training = _training(related=False, hold=False)
-    assert Lengths(training, 2).current is training
+def test_without_rows_held_out_the_shortest_training_is_the_only_one() -> None:
+    lengths = _run(Lengths(_training(related=True, hold=False), 2))
+    assert lengths.before is None
+    assert lengths.step == lengths.chosen.steps == LONGEST // 4
+    assert f"its full length, {LONGEST // 4} steps. No rows were held out" in lengths.reason()
 
 
 def test_when_the_time_is_over_no_longer_training_is_begun() -> None:
@@ -141,5 +143,5 @@ def test_trainings_go_on_where_they_were(short: Lengths, taken: int) -> None:
 
 
 def test_short_tables_alone_are_tried_at_shorter_lengths() -> None:
-    assert halvings(FEW_ROWS - 1) == 2
+    assert halvings(FEW_ROWS - 1) == HALVINGS
     assert halvings(FEW_ROWS) == 0

@@ -123,9 +123,9 @@ def test_held_out_rows_are_not_trained_on() -> None:
 
 
 def test_few_rows_are_all_trained_on() -> None:
-    training = _training(99, 3)
+    training = _training(39, 3)
     assert training.holdout is None
-    assert len(training.rows.low) == 99
+    assert len(training.rows.low) == 39
     for _ in training.run():
         pass
     assert training.trace["check"] == []
@@ -136,7 +136,18 @@ def test_few_rows_are_all_trained_on() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "held"),
-    [(99, 0), (100, 10), (300, 30), (500, 50), (1_000, 50), (4_000, 200), (20_000, 1_000), (10**6, 1_000)],
+    [
+        (39, 0),
+        (40, 10),
+        (100, 10),
+        (150, 15),
+        (300, 30),
+        (500, 50),
+        (1_000, 50),
+        (4_000, 200),
+        (20_000, 1_000),
+        (10**6, 1_000),
+    ],
 )
 def test_how_many_rows_are_held_out(rows: int, held: int) -> None:
     assert held_rows(rows) == held

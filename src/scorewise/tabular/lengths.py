@@ -1,4 +1,4 @@
-"""How long short tables are trained: half as long, twice that, and so on, as long as rows held out gain by it."""
+"""How long short tables are trained: a short while, twice that, and so on, as long as rows held out gain by it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +8,8 @@ from torch import Tensor
 from scorewise.tabular.training import Training
 from scorewise.train import Step
 
-FEW_ROWS, HALVINGS = 10_000, 2
-"""Tables of fewer rows than this are trained at a quarter and at half of the longest training first."""
+FEW_ROWS, HALVINGS = 10_000, 3
+"""Tables of fewer rows than this are trained for less than the longest training first, halved so many times."""
 
 
 def halvings(rows: int) -> int:
@@ -32,8 +32,9 @@ class Lengths:
     kept: what the longer one has learned beyond it is by heart, and its samples lie closer to the rows of the table.
 
     Args:
-        longest: the longest training, not begun; it is the only one where no rows are held out to compare them by.
-        times: how many times it is halved for the first one.
+        longest: the longest training, not begun.
+        times: how many times it is halved for the first one, which is the only one where no rows are held out to tell
+            whether a longer one helps.
 
     Attributes:
         times: how many longer ones there are than the current one.
@@ -47,10 +48,10 @@ class Lengths:
 
     def __init__(self, longest: Training, times: int) -> None:
         self.longest = longest
-        self.times = 0 if longest.holdout is None else times
+        self.times = times
         self.before: Training | None = None
         self.over = 0, 0.0
-        self.current = self._of(self.times, longest.minutes)
+        self.current = self._of(times, longest.minutes)
 
     def _of(self, times: int, minutes: float | None) -> Training:
         if times == 0 and self.before is None:
@@ -87,7 +88,8 @@ class Lengths:
             for step in self.current.run():
                 yield step._replace(step=self.step)
             left = self.minutes_left
-            if self.times == 0 or self.chosen is not self.current or left == 0:
+            last = self.times == 0 or self.longest.holdout is None
+            if last or left == 0 or self.chosen is not self.current:
                 return
             self.over = self.step, self.over[1] + self.current.seconds
             self.before, self.times = self.current, self.times - 1

@@ -56,23 +56,23 @@ def held_rows(rows: int) -> int:
         rows: rows of the table.
 
     Returns:
-        A twentieth, `MOST_HELD` at most; a tenth where that is fewer than `ENOUGH_HELD`; 0 where it is fewer than
-        `FEWEST_HELD`.
+        A twentieth, `MOST_HELD` at most; a tenth where that is fewer than `ENOUGH_HELD`; `FEWEST_HELD` where that is
+        more, but 0 where it would be more than a quarter.
     """
-    held = min(MOST_HELD, max(int(HELD_SHARE * rows), min(int(2 * HELD_SHARE * rows), ENOUGH_HELD)))
-    return held if held >= FEWEST_HELD else 0
+    held = max(int(HELD_SHARE * rows), min(int(2 * HELD_SHARE * rows), ENOUGH_HELD), FEWEST_HELD)
+    return min(MOST_HELD, held) if rows >= 4 * FEWEST_HELD else 0
 
 
 class Training:
     """A training of a denoiser on the rows of a table, to its end or until it ceases to help new rows.
 
-    A twentieth of the rows, `MOST_HELD` at most, is held out (a tenth where that gives fewer than `ENOUGH_HELD`), and
-    noised once. Their loss is measured `CHECKS` times, but for the first steps, in which a network that knows the
-    margins from its start may get worse. It has risen where it is `ERRORS` standard errors of the difference and the
-    share `TOLERANCE` above the least: less is of no consequence, though many rows may show it. Training then goes back
-    to the parameters of the last check before, and from there the learning rate falls to 0 within a quarter as many
-    steps as were taken, or what is left of the longest training: parameters of a high rate are noisy, and a sample
-    shows it. The model is that of the last check whose loss had not risen.
+    A twentieth of the rows, `MOST_HELD` at most, is held out (more of few rows: see `held_rows`), and noised once.
+    Their loss is measured `CHECKS` times, but for the first steps, in which a network that knows the margins from its
+    start may get worse. It has risen where it is `ERRORS` standard errors of the difference and the share `TOLERANCE`
+    above the least: less is of no consequence, though many rows may show it. Training then goes back to the parameters
+    of the last check before, and from there the learning rate falls to 0 within a quarter as many steps as were taken,
+    or what is left of the longest training: parameters of a high rate are noisy, and a sample shows it. The model is
+    that of the last check whose loss had not risen.
 
     Args:
         state: network, density of levels and optimisers.
