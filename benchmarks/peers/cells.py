@@ -41,7 +41,7 @@ def planned(tables: Iterable[str], peers: Sequence[str], minutes: float, budgets
 
     On the headline table runs of ours and of the others take turns, so that a machine that gets slower or faster does
     so for both. The schedule of ours depends on its time limit: its curve is made of runs of their own, those of others
-    of snapshots of one run.
+    of snapshots of one run. Curves are of one seed.
 
     Args:
         tables: names of the tables.
@@ -61,7 +61,7 @@ def planned(tables: Iterable[str], peers: Sequence[str], minutes: float, budgets
         seeds = SEEDS if headline else SEEDS[:1]
         ours = [Cell(table, OURS, seed, limit, (), True) for seed in seeds]
         soon = [budget for budget in SOONER if budget < minutes] if headline else []
-        ours += [Cell(table, OURS, seed, budget, (), False) for seed in seeds for budget in (*soon, *curve)]
+        ours += [Cell(table, OURS, SEEDS[0], budget, (), False) for budget in (*soon, *curve)]
         others = [Cell(table, peer, SEEDS[0], limit, curve, True) for peer in chosen if peer != OURS]
         cells += _in_turns(ours if OURS in chosen else [], others)
     return cells
