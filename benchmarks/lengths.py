@@ -11,7 +11,6 @@ default tries the lengths in this order and keeps the last one before a gain tha
 
 import time
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -28,7 +27,7 @@ from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import Training
 
-ROWS = {100: 5, 1_000: 1, 3_000: 1}
+ROWS = {100: 4, 1_000: 1, 3_000: 1}
 """Sizes of the tables, and how many tables of each are drawn."""
 LEAST_SAMPLED = 1_000
 TABLES = ("magic", "online_news_15cols", "adult", "shoppers", "credit_default")
@@ -79,20 +78,21 @@ def _lengths(train: pa.Table, test: pa.Table, target: str | None, draw: int) -> 
 
 
 def markdown(tables: Tables) -> str:
-    """Lay losses and scores out as a table, means over the draws."""
+    """Lay out what is kept, means over the draws; in brackets what the longest training would give."""
     titles = " | ".join(SCORES[key][0] for key in KEYS)
-    lines = [f"| rows | steps | loss | gain | {titles} | kept |", "|---|" + "--:|" * (len(KEYS) + 4)]
+    lines = [f"| rows | steps | loss | {titles} |", "|---|" + "--:|" * (len(KEYS) + 2)]
     for name, found in tables.items():
-        ordered = sorted(found, key=lambda one: (one["rows"], one["steps"]))
-        for (rows, steps), group in groupby(ordered, key=lambda one: (one["rows"], one["steps"])):
-            drawn = list(group)
-            gained = [(one["gain"], one["gain se"]) for one in drawn if "gain" in one]
-            gain = " ± ".join(f"{mean(part):.4f}" for part in zip(*gained, strict=True))
-            cells = [f"{SCORES[key][1] * mean(one[key] for one in drawn):.{SCORES[key][2]}f}" for key in KEYS]
-            kept = sum(one["kept"] for one in drawn)
-            loss = f"{mean(one['loss'] for one in drawn):.4f}"
-            shown = [f"{rows:,} of `{name}`", f"{steps:,}", loss, gain, *cells, f"{kept} of {len(drawn)}"]
-            lines.append("| " + " | ".join(shown) + " |")
+        for rows in sorted({one["rows"] for one in found}):
+            drawn = [one for one in found if one["rows"] == rows]
+            most = max(one["steps"] for one in drawn)
+            both = [one for one in drawn if one["kept"]], [one for one in drawn if one["steps"] == most]
+
+            def cell(key: str, scale: float, digits: int, both: tuple[list[dict[str, Any]], ...] = both) -> str:
+                kept, longest = (f"{scale * mean(one[key] for one in part):,.{digits}f}" for part in both)
+                return f"{kept} ({longest})"
+
+            cells = [cell("steps", 1, 0), cell("loss", 1, 3), *(cell(key, *SCORES[key][1:]) for key in KEYS)]
+            lines.append(f"| {rows:,} of `{name}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

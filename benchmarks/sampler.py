@@ -7,8 +7,8 @@ with each ladder of levels, with and without the corrector, with each number of 
 sigma. In 200 random directions of the normal scores the mean and the second moment are compared with those of the 200
 evaluations: root mean square of the shifts over directions, in standard errors of a mean over 27,000 rows, and the
 standard error of a shift, which the sampled rows are too few to be without; its square is taken off the mean square.
-The stochastic sampler raises the level by a tenth before each step. It differs from the other by chance in each row, so
-it is compared with it on 65,536 rows, and the other's shift from the reference is added.
+The stochastic sampler raises the level by a twentieth before each step. It differs from the other by chance in each
+row, so it is compared with it on 262,144 rows, and the other's shift from the reference is added.
 """
 
 import time
@@ -32,7 +32,7 @@ from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.training import HIGHEST, LOWEST
 
-ROWS, MANY, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 65_536, 250, 200, 200, 27_000, 0.1
+ROWS, MANY, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 262_144, 250, 200, 200, 27_000, 0.05
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
 COUNTS = (16, 20, 24)
 COMPARED = [

@@ -32,6 +32,20 @@ def test_the_worth_of_the_second_stage_is_that_of_the_file(load: Any) -> None:
     assert load("stages").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
 
 
+def test_what_is_kept_of_several_lengths_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "lengths.json").read_text(encoding="utf-8"))
+    assert load("lengths").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
+    for name, each in found["tables"].items():
+        for rows in (100, 1_000, 3_000):
+            drawn = [one for one in each if one["rows"] == rows]
+            longest = max(one["steps"] for one in drawn)
+            kept, most = (
+                sum(one["loss"] for one in drawn if chosen(one))
+                for chosen in (lambda one: one["kept"], lambda one, longest=longest: one["steps"] == longest)
+            )
+            assert (kept == most) if (name, rows) == ("credit_default", 1_000) else (kept < most)
+
+
 def test_what_threads_are_worth_is_that_of_the_file(load: Any) -> None:
     found = json.loads((ROOT / "benchmarks" / "threads.json").read_text(encoding="utf-8"))
     assert load("threads").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
