@@ -124,6 +124,14 @@ def test_trainings_share_the_time() -> None:
     assert lengths.current.minutes == pytest.approx(10.0 - lengths.before.seconds / 60)
 
 
+def test_the_limit_that_is_told_is_that_of_all_trainings() -> None:
+    lengths = Lengths(_training(related=True, minutes=10.0), 2)
+    for _ in itertools.islice(lengths.run(), LONGEST // 4 + 30):
+        pass
+    lengths.current.seconds = 600.0
+    assert "It ended at the time limit of 10 minutes, 30 steps." in lengths.current.reason()
+
+
 @pytest.mark.parametrize("taken", [20, LONGEST // 4 + 30, LONGEST // 4 + LONGEST // 2])
 def test_trainings_go_on_where_they_were(short: Lengths, taken: int) -> None:
     stopped = Lengths(_training(related=False), 2)

@@ -100,7 +100,7 @@ class Lengths:
         chosen, said = self.chosen, self.chosen.reason()
         if chosen is self.current:
             return said
-        return f"{said} A training of {self.current.steps:,} steps was no better on the rows held out."
+        return f"{said} A training of {self.current.state.step:,} steps was no better on the rows held out."
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name, to be written to a file."""

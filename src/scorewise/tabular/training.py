@@ -107,7 +107,7 @@ class Training:
     ) -> None:
         self.state, self.codec = state, codec
         self.steps, self.columns, self.seed, self.minutes, self.bf16 = steps, columns, seed, minutes, bf16
-        self.longest = steps
+        self.longest, self.limit = steps, minutes
         self.batches = 0  # which of several streams of batches and noise is drawn from
         self._begin()
         shuffled = torch.from_numpy(np.random.default_rng([seed, HELD_STREAM]).permutation(len(rows.low)))
@@ -285,8 +285,8 @@ class Training:
         done, limit = self.state.step, f"the longest training of a table of this size, {self.steps:,} steps"
         if self.steps < self.longest:
             limit = f"its full length, {self.steps:,} steps"
-        if self.minutes is not None and done < self.steps:
-            limit = f"the time limit of {self.minutes:g} minutes, {done:,} steps"
+        if self.limit is not None and done < self.steps:
+            limit = f"the time limit of {self.limit:g} minutes, {done:,} steps"
         if self.holdout is None:
             return f"It ended at {limit}. No rows were held out to end it sooner."
         rows = f"{self.holdout.rows:,} rows held out"
