@@ -118,10 +118,20 @@ def test_when_the_time_is_over_no_longer_training_is_begun() -> None:
 
 def test_trainings_share_the_time() -> None:
     lengths = Lengths(_training(related=True, minutes=10.0), 2)
-    for _ in itertools.islice(lengths.run(), LONGEST // 4 + 1):
-        pass
-    assert lengths.before is not None
-    assert lengths.current.minutes == pytest.approx(10.0 - lengths.before.seconds / 60)
+    seconds = 0.0
+    running = lengths.run()
+    for steps in (LONGEST // 4, LONGEST // 2 - 1):  # the first step of each is that which ends the one before
+        for _ in itertools.islice(running, steps):
+            pass
+        lengths.current.seconds = 60.0
+        next(running)
+        seconds += 60.0
+        assert lengths.before is not None
+        assert lengths.current.minutes == pytest.approx(10.0 - seconds / 60)
+    resumed = Lengths(_training(related=True, minutes=10.0), 2)
+    resumed.restore(lengths.tensors(), lengths.facts())
+    assert resumed.current.minutes == lengths.current.minutes
+    assert resumed.minutes_left == pytest.approx(lengths.minutes_left)
 
 
 def test_the_limit_that_is_told_is_that_of_all_trainings() -> None:
