@@ -5,9 +5,12 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -70,6 +73,27 @@ def test_other_tables_have_the_strongest_alone_and_no_curve(load: Any) -> None:
     assert {cell.peer for cell in plan} == {"scorewise", "tabular_argn", "tvae"}
     assert all(cell.whole and not cell.budgets and cell.minutes == 5 for cell in plan)
     assert load("cells").planned(["adult"], ["tvae"], 0.1, ())[0].minutes == 0.1
+
+
+def test_short_tables_have_every_generator_that_ends(load: Any) -> None:
+    plan = load("cells").planned(["adult_1000"], list(load("catalogue").PEERS), 10, (0.5, 1))
+    assert {cell.peer for cell in plan} == set(load("catalogue").PEERS) - {"forest_diffusion"}
+    assert all(cell.whole and not cell.budgets and cell.minutes == 5 for cell in plan)
+
+
+def test_short_tables_are_rows_of_the_training_part_of_longer_ones(
+    real_table: Callable[[str], pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_table("magic")
+    monkeypatch.syspath_prepend(str(ROOT))
+    splits = importlib.import_module("benchmarks.splits")
+    train, test = splits.split("magic_1000")
+    whole, _ = splits.split("magic")
+    assert train.num_rows == test.num_rows == 1_000
+    known = Counter(map(tuple, zip(*whole.to_pydict().values(), strict=True)))
+    drawn = Counter(map(tuple, zip(*pa.concat_tables([train, test]).to_pydict().values(), strict=True)))
+    assert drawn <= known
+    assert splits.source("magic_1000") == splits.source("magic") == "magic"
 
 
 def test_cells_are_added_to_the_file_and_found_again(load: Any, tmp_path: Path) -> None:
@@ -227,6 +251,8 @@ def test_the_readme_says_on_how_many_scores_ours_is_ahead_and_how_soon(load: Any
     total, ahead, level, behind = load("tables").lead(results).splitlines()[-1].split(" | ")[1:5]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"ahead of all of them on {ahead} of {total} scores, level on {level} and behind on {behind}" in readme
+    total, ahead, level, behind = load("tables").MADE["lead_short"](results).splitlines()[-1].split(" | ")[1:5]
+    assert f"ahead on {ahead} of {total}, level on {level} and behind on {behind}" in readme
     _, best, seconds, _, ours = load("tables").race(results).splitlines()[2].strip("| ").split(" | ")[:5]
     assert f"{best} after {seconds} seconds, it reaches in {ours} seconds" in readme
 

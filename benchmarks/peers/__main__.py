@@ -25,7 +25,7 @@ from benchmarks.peers.environments import PeerError
 from benchmarks.peers.figure import draw
 from benchmarks.peers.measure import measure
 from benchmarks.peers.tables import PAGE, filled
-from benchmarks.splits import TABLES
+from benchmarks.splits import SHORT, TABLES
 
 RESULTS = Path(__file__).parent / "results.json"
 FIGURE = PAGE.parent / "benchmarks.png"
@@ -67,7 +67,8 @@ def run(plan: Iterable[Cell], path: Path, lanes: int, quick: bool) -> int:
 def main() -> None:
     """Measure, or fill the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, metavar="NAME", help=", ".join(TABLES))
+    known = (*TABLES, *SHORT)
+    parser.add_argument("--tables", nargs="+", choices=known, default=known, metavar="NAME", help=", ".join(known))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME", help=", ".join(PEERS))
     parser.add_argument("--minutes", type=float, default=MINUTES, help="CPU minutes that a training may take")
     parser.add_argument("--lanes", type=int, default=1, help="cells at a time, one core each")

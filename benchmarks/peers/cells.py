@@ -6,7 +6,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.peers.catalogue import HEADLINE, MOST_ELSEWHERE, OURS, SEEDS, SOONER, STRONGEST
+from benchmarks.peers.catalogue import HEADLINE, MOST_ELSEWHERE, ON_SHORT, OURS, SEEDS, SOONER, STRONGEST
+from benchmarks.splits import SHORT
 
 Found = dict[str, Any]
 
@@ -55,7 +56,8 @@ def planned(tables: Iterable[str], peers: Sequence[str], minutes: float, budgets
     cells: list[Cell] = []
     for table in tables:
         headline = table == HEADLINE
-        chosen = [peer for peer in peers if headline or peer in STRONGEST]
+        known = tuple(peers) if headline else ON_SHORT if table in SHORT else STRONGEST
+        chosen = [peer for peer in peers if peer in known]
         limit = minutes if headline else min(minutes, MOST_ELSEWHERE)
         curve = tuple(budgets) if headline else ()
         seeds = SEEDS if headline else SEEDS[:1]

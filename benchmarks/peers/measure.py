@@ -13,7 +13,7 @@ from benchmarks.peers import environments
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.cells import Cell
 from benchmarks.peers.environments import PeerError
-from benchmarks.splits import split
+from benchmarks.splits import source, split
 
 from scorewise.datasets import DATASETS
 from scorewise.tabular.schema import Schema
@@ -67,7 +67,7 @@ def prepare(cell: Cell, folder: Path, quick: bool) -> None:
     train, test = split(cell.table)
     if quick:
         train = train.slice(0, QUICK_ROWS)
-    target = DATASETS[cell.table].target
+    target = DATASETS[source(cell.table)].target
     kinds = {column.name: column.kind for column in Schema.infer(train, target).columns}
     identifiers = [name for name, kind in kinds.items() if kind == "identifier"]
     job = {

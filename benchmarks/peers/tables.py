@@ -3,6 +3,7 @@
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->` of the page.
 """
 
+import functools
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from benchmarks.peers.catalogue import BUDGETS, HEADLINE, PEERS
 from benchmarks.peers.cells import Found
 from benchmarks.peers.lead import Standing, races, standings
 from benchmarks.shown import SCORES
-from benchmarks.splits import TABLES
+from benchmarks.splits import SHORT, TABLES
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 PUBLISHED = Path(__file__).parent / "published.json"
@@ -100,10 +101,10 @@ def headline(results: Results) -> str:
     return headed(measured(results, HEADLINE), results, HEADLINE)
 
 
-def others(results: Results) -> str:
+def others(results: Results, names: Iterable[str] = TABLES) -> str:
     """The same for the other tables, one after another."""
     parts = []
-    for name in TABLES:
+    for name in names:
         rows = measured(results, name) if name != HEADLINE else []
         if rows:
             one = next(iter(whole(results, name).values()))[0]
@@ -158,10 +159,10 @@ def race(results: Results) -> str:
     return table(["generator", "its detection", "its fit CPU s", "ours", "our fit CPU s", "share"], rows)
 
 
-def lead(results: Results) -> str:
+def lead(results: Results, names: Iterable[str] = TABLES) -> str:
     """On how many scores ours is ahead of every other generator, and where it is not, by how much."""
     rows, every = [], []
-    for name in TABLES:
+    for name in names:
         found = standings(whole(results, name), name)
         every += found
         if found:
@@ -249,7 +250,7 @@ def crosscheck(results: Results) -> str:
 def versions(results: Results) -> str:
     """Versions of the generators, how far each came, and what could not be read of its samples."""
     rows = []
-    for name in TABLES:
+    for name in (*TABLES, *SHORT):
         for peer, found in whole(results, name).items():
             one = found[0]
             said = ", ".join(f"{package} {version}" for package, version in one["versions"].items())
@@ -307,6 +308,8 @@ MADE: dict[str, Callable[[Results], str]] = {
     "race": race,
     "lead": lead,
     "others": others,
+    "lead_short": functools.partial(lead, names=SHORT),
+    "short": functools.partial(others, names=SHORT),
     "protocol": protocol,
     "means": means,
     "crosscheck": crosscheck,
