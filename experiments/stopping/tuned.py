@@ -41,6 +41,7 @@ from scorewise.allocation import Base, LevelDensity, as_it_is, log_normal
 from scorewise.network import Layout, Moments, TableDenoiser
 from scorewise.tabular import metrics
 from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.lengths import Lengths
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import DEPTH, WIDTH, Synthesizer
@@ -115,6 +116,9 @@ class Heuristic(Synthesizer):
         columns = len(codec.schema.numbers) + len(codec.schema.categories)
         steps = max(1, round(chosen.length * self.steps))
         return Training(state, codec, rows, steps, columns, self.seed, self.time_limit, hold=False)
+
+    def _lengths(self, training: Training, rows: int) -> Lengths:
+        return Lengths(training, 0)
 
 
 class Job(NamedTuple):

@@ -30,10 +30,11 @@ from scorewise.network import Layout, Moments, TableDenoiser, Weight
 from scorewise.noise import Gaussian
 from scorewise.tabular import synthesizer as module
 from scorewise.tabular.codec import Compact
+from scorewise.tabular.lengths import Lengths
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST
+from scorewise.tabular.training import HIGHEST, LOWEST, Training
 from scorewise.weighting import gaussian_weight
 
 SHOWN = {
@@ -66,6 +67,9 @@ class Weighted(Synthesizer):
     def _denoiser(self, layout: Layout, moments: Moments) -> TableDenoiser:
         generator = torch.Generator().manual_seed(self.seed)
         return TableDenoiser(layout, moments, module.WIDTH, module.DEPTH, generator, self.weight)
+
+    def _lengths(self, training: Training, rows: int) -> Lengths:
+        return Lengths(training, 0)  # equal steps, however few rows there are
 
 
 def measured(fitted: Synthesizer, table: Any) -> Weight:

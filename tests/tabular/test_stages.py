@@ -113,6 +113,23 @@ def test_a_copy_that_gets_worse_is_dropped() -> None:
     assert stages.reason().endswith("A copy trained on small noise alone was no better there.")
 
 
+def test_the_copy_is_of_the_training_that_was_chosen() -> None:
+    lengths = Lengths(_training(), 1)
+    for _ in lengths.run():
+        pass
+    assert lengths.before is not None
+    assert lengths.current.holdout is not None
+    lengths.current.holdout.measured = [loss + 1_000 for loss in lengths.current.holdout.measured]
+    assert lengths.chosen is lengths.before
+    stages = Stages(lengths)
+    for _ in stages.run():
+        pass
+    assert stages.fine is not None
+    assert stages.coarse is lengths.before
+    assert stages.fine.trace["new rows"][0] == lengths.before.refined(BORDER, 1, 1.0, None).trace["new rows"][0]
+    assert stages.step == STEPS // 2 + STEPS + stages.fine.state.step
+
+
 @pytest.mark.parametrize("taken", [30, STEPS + 25])
 def test_a_fit_goes_on_where_it_was(whole: Stages, taken: int) -> None:
     stopped = Stages(_once())

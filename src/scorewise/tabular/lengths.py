@@ -8,7 +8,7 @@ from torch import Tensor
 from scorewise.tabular.training import Training
 from scorewise.train import Step
 
-FEW_ROWS, HALVINGS = 5_000, 3
+FEW_ROWS, HALVINGS = 4_000, 3
 """Tables of fewer rows than this are trained for less than the longest training first, halved so many times."""
 
 
