@@ -12,7 +12,7 @@ from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.lengths import Lengths
-from scorewise.tabular.stages import BORDER, Stages
+from scorewise.tabular.stages import BORDER, LENGTH, Stages
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import HIGHEST, LOWEST, Training
 from scorewise.train import State
@@ -122,6 +122,7 @@ def test_the_copy_is_of_the_training_that_was_chosen() -> None:
     lengths.current.holdout.measured = [loss + 1_000 for loss in lengths.current.holdout.measured]
     assert lengths.chosen is lengths.before
     stages = Stages(lengths)
+    assert stages.expected == STEPS // 2 + STEPS + round(LENGTH * STEPS // 2)
     for _ in stages.run():
         pass
     assert stages.fine is not None
