@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from scorewise.tabular.schema import Schema
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.synthesizer import Synthesizer, choose_device
 from scorewise.tabular.table import TableError, to_arrow
+from scorewise.tabular.training import training_steps
 
 SHORT = 0.02  # minutes
 
@@ -84,6 +86,14 @@ def test_a_saved_model_gives_the_same_rows(fitted: Synthesizer, tmp_path: Path) 
     assert loaded.sample(40, seed=2).equals(fitted.sample(40, seed=2))
     assert (loaded.trace_, loaded.stopped_) == (fitted.trace_, fitted.stopped_)
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", ".safetensors"]
+
+
+def test_a_short_table_is_trained_no_longer_than_new_rows_gain() -> None:
+    rng = np.random.default_rng(0)
+    unrelated = pd.DataFrame(rng.normal(size=(200, 3)), columns=list("abc"))
+    fitted = Synthesizer(seed=0, device="cpu").fit(unrelated)
+    assert re.search(r"A training of \d+ steps was no better on the rows held out\.", fitted.stopped_)
+    assert fitted.trace_["check"][-1] <= 100 < training_steps(200, 3)
 
 
 def test_a_saved_model_of_two_stages_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
