@@ -22,7 +22,7 @@ from shown import SCORES
 from stages import KEYS, scored
 
 from scorewise.datasets import DATASETS, load
-from scorewise.tabular.lengths import FEW_ROWS, HALVINGS, Lengths
+from scorewise.tabular.lengths import FEW_ROWS, HALVINGS, Lengths, gain
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import Training
@@ -55,25 +55,23 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
 
 
 def _lengths(train: pa.Table, test: pa.Table, target: str | None, draw: int) -> list[dict[str, Any]]:
-    losses: list[np.ndarray] = []
+    trained: list[Training] = []
     found: list[dict[str, Any]] = []
     kept, over = 0, False
     for times in range(HALVINGS, -1, -1):
         fitted, began = Halved(seed=draw, target=target, device="cpu"), time.process_time()
         fitted.times = times
         fitted.fit(train)
-        seconds, held = time.process_time() - began, fitted.made.holdout
-        assert held is not None
-        losses.append(held.measured[held.steps.index(fitted.made.ended)].numpy())
-        gain = {}
-        if len(losses) > 1:
-            each = losses[-2] - losses[-1]
-            gain = {"gain": float(each.mean()), "gain se": float(each.std(ddof=1) / len(each) ** 0.5)}
-            over = over or gain["gain"] <= gain["gain se"]
+        seconds, made = time.process_time() - began, fitted.made
+        gained = gain(trained[-1], made) if trained else None
+        over = over or (gained is not None and gained[0] <= gained[1])
         kept = kept if over else len(found)
-        facts = {"rows": train.num_rows, "draw": draw, "steps": fitted.made.steps, "loss": float(losses[-1].mean())}
+        loss = made.trace["new rows"][made.trace["check"].index(made.ended)]
+        facts = {"rows": train.num_rows, "draw": draw, "steps": made.steps, "loss": loss}
+        said = {} if gained is None else dict(zip(("gain", "gain se"), gained, strict=True))
         scores = scored(fitted, train, test, draw, max(train.num_rows, LEAST_SAMPLED))
-        found.append({**facts, **gain, "CPU seconds of the fit": round(seconds, 1), **scores})
+        found.append({**facts, **said, "CPU seconds of the fit": round(seconds, 1), **scores})
+        trained.append(made)
     return [{**one, "kept": place == kept} for place, one in enumerate(found)]
 
 

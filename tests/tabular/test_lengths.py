@@ -160,6 +160,13 @@ def test_trainings_go_on_where_they_were(short: Lengths, taken: int) -> None:
         assert torch.equal(one, other)
 
 
+def _at_the_second() -> tuple[Lengths, Training]:
+    """Two lengths of which neither has begun, and the shorter one of them."""
+    lengths = Lengths(_training(related=False), 2)
+    lengths.before, lengths.current = lengths.current, lengths.longest.anew(2 * lengths.current.steps, None)
+    return lengths, lengths.before
+
+
 def _measured(training: Training, *losses: np.ndarray) -> Training:
     """The training with losses of the held-out rows as if they had been measured at steps 20, 40 and so on."""
     assert training.holdout is not None
@@ -169,32 +176,29 @@ def _measured(training: Training, *losses: np.ndarray) -> Training:
 
 
 def test_a_gain_within_the_standard_error_is_none() -> None:
-    lengths = Lengths(_training(related=False), 2)
-    lengths.before, lengths.current = lengths.current, lengths.longest.anew(2 * lengths.current.steps, None)
+    lengths, shorter = _at_the_second()
     rng = np.random.default_rng(0)
     loss, noise = rng.random(50), rng.normal(size=50)
     noise = (noise - noise.mean()) / noise.std(ddof=1) * 50**0.5  # the mean has a standard error of 1
     for gain, longer_is_kept in ((-1.5, False), (0.9, False), (1.1, True)):
-        _measured(lengths.before, loss)
+        _measured(shorter, loss)
         _measured(lengths.current, loss - gain - noise)
         assert (lengths.chosen is lengths.current) is longer_is_kept
 
 
 def test_a_training_is_judged_by_the_model_that_it_ends_with() -> None:
-    lengths = Lengths(_training(related=False), 2)
-    lengths.before, lengths.current = lengths.current, lengths.longest.anew(2 * lengths.current.steps, None)
+    lengths, shorter = _at_the_second()
     loss = np.random.default_rng(0).random(50)
-    _measured(lengths.before, loss)
+    _measured(shorter, loss)
     _measured(lengths.current, loss - 0.1, loss + 1)  # the rate has carried it away, and it went back
     assert lengths.chosen is lengths.current
 
 
 def test_what_was_not_measured_is_no_better() -> None:
-    lengths = Lengths(_training(related=False), 2)
-    lengths.before, lengths.current = lengths.current, lengths.longest.anew(2 * lengths.current.steps, None)
-    _measured(lengths.before, np.ones(50))
-    assert lengths.chosen is lengths.before
-    _measured(lengths.before)
+    lengths, shorter = _at_the_second()
+    _measured(shorter, np.ones(50))
+    assert lengths.chosen is shorter
+    _measured(shorter)
     _measured(lengths.current, np.ones(50))
     assert lengths.chosen is lengths.current
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from scorewise.tabular import store
 from scorewise.tabular.training import Training
 from scorewise.train import Step
 
@@ -104,10 +105,8 @@ class Lengths:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name, to be written to a file."""
-        named = {f"current.{name}": tensor for name, tensor in self.current.tensors().items()}
-        if self.before is not None:
-            named |= {f"before.{name}": tensor for name, tensor in self.before.tensors().items()}
-        return named
+        named = store.prefixed("current.", self.current.tensors())
+        return named if self.before is None else named | store.prefixed("before.", self.before.tensors())
 
     def facts(self) -> dict[str, Any]:
         """What is not a tensor: lengths that are left, steps and seconds that are over, curves and seconds of each."""
@@ -129,31 +128,35 @@ class Lengths:
         self.over = steps, seconds
         if len(facts["begun"]) > 1:
             self.before = self._of(self.times + 1, minutes)
-            self.before.restore(part(named, "before."), *facts["begun"][1])
+            self.before.restore(store.part(named, "before."), *facts["begun"][1])
         self.current = self._of(self.times, None if minutes is None else minutes - seconds / 60)
-        self.current.restore(part(named, "current."), *facts["begun"][0])
+        self.current.restore(store.part(named, "current."), *facts["begun"][0])
 
 
-def part(named: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Pick the tensors whose names begin with a prefix.
+def gain(shorter: Training, longer: Training) -> tuple[float, float] | None:
+    """What the rows held out gain by a longer training.
 
     Args:
-        named: tensors by name.
-        prefix: the prefix.
+        shorter: a training that is over.
+        longer: another one of the same rows.
 
     Returns:
-        The tensors, by what follows it.
+        By how much their mean loss at its end is lower, in nats per column, and the standard error of the difference;
+        None where one of them was too short for a loss to be measured.
     """
-    return {name.removeprefix(prefix): tensor for name, tensor in named.items() if name.startswith(prefix)}
+    before, after = _losses(shorter), _losses(longer)
+    if before is None or after is None:
+        return None
+    each = before - after
+    return float(each.mean()), float(each.std() / len(each) ** 0.5)
 
 
 def _gains(shorter: Training, longer: Training) -> bool:
     """Whether rows held out are fitted better by the longer training, by more than the standard error."""
-    before, after = _losses(shorter), _losses(longer)
-    if before is None or after is None:
-        return before is None  # what is too short to be measured is no match for what is longer
-    gain = before - after
-    return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
+    found = gain(shorter, longer)
+    if found is None:
+        return _losses(shorter) is None  # what is too short to be measured is no match for what is longer
+    return found[0] > found[1]
 
 
 def _losses(training: Training) -> Tensor | None:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
-from scorewise.tabular.lengths import Lengths, part
+from scorewise.tabular import store
+from scorewise.tabular.lengths import Lengths
 from scorewise.tabular.training import CHECKED, Training
 from scorewise.train import Step
 
@@ -106,10 +107,8 @@ class Stages:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that changes, by name, to be written to a file."""
-        named = {f"coarse.{name}": tensor for name, tensor in self.lengths.tensors().items()}
-        if self.fine is not None:
-            named |= {f"fine.{name}": tensor for name, tensor in self.fine.tensors().items()}
-        return named
+        named = store.prefixed("coarse.", self.lengths.tensors())
+        return named if self.fine is None else named | store.prefixed("fine.", self.fine.tensors())
 
     def facts(self) -> dict[str, Any]:
         """What is not a tensor, of each stage."""
@@ -126,10 +125,10 @@ class Stages:
         Raises:
             ValueError: if a tensor is missing or has another shape.
         """
-        self.lengths.restore(part(named, "coarse."), facts["coarse"])
+        self.lengths.restore(store.part(named, "coarse."), facts["coarse"])
         if facts["fine"] is not None:
             self.fine = self._second()
-            self.fine.restore(part(named, "fine."), *facts["fine"])
+            self.fine.restore(store.part(named, "fine."), *facts["fine"])
 
 
 def _gained(fine: Training) -> bool:

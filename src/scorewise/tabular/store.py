@@ -127,3 +127,29 @@ def remove(path: str | Path) -> None:
     """Remove a folder that `write` made; anything else is left alone."""
     if is_model(path):
         shutil.rmtree(path)
+
+
+def prefixed(prefix: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put a prefix before the names of tensors, so that those of several owners go into one folder.
+
+    Args:
+        prefix: the prefix.
+        named: tensors by name.
+
+    Returns:
+        The same tensors.
+    """
+    return {f"{prefix}{name}": tensor for name, tensor in named.items()}
+
+
+def part(named: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Pick the tensors of one owner; the inverse of `prefixed`.
+
+    Args:
+        named: tensors by name.
+        prefix: the prefix.
+
+    Returns:
+        Those whose names begin with it, by what follows it.
+    """
+    return {name.removeprefix(prefix): tensor for name, tensor in named.items() if name.startswith(prefix)}

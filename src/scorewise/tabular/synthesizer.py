@@ -302,9 +302,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "trace": self.trace_,
             "stopped": self.stopped_,
         }
-        tensors = {f"network.{name}": tensor for name, tensor in self.network_.state_dict().items()}
-        tensors |= {f"codec.{name}": tensor for name, tensor in self.codec_.arrays().items()}
-        tensors |= {f"calibration.{name}": tensor for name, tensor in self.calibration_.arrays().items()}
+        tensors = store.prefixed("network.", self.network_.state_dict())
+        tensors |= store.prefixed("codec.", self.codec_.arrays())
+        tensors |= store.prefixed("calibration.", self.calibration_.arrays())
         store.write(path, facts, tensors)
 
     @classmethod
@@ -328,8 +328,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 f"{path} must be a saved synthesizer, however: it is a {facts.get('kind')}. "
                 "A checkpoint is resumed by fitting again, not loaded."
             )
-        arrays = {k.removeprefix("codec."): v for k, v in tensors.items() if k.startswith("codec.")}
-        weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        arrays, weights = (store.part(tensors, prefix) for prefix in ("codec.", "network."))
         try:
             codec = Codec.from_parts(facts["codec"], arrays)
             said = facts["layout"]
@@ -343,8 +342,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             border, network = facts["network"]["border"], TableDenoiser(layout, blank, *size)
             whole = network if border is None else Experts(network, TableDenoiser(layout, blank, *size), border)
             whole.load_state_dict(weights)
-            maps = {k.removeprefix("calibration."): v for k, v in tensors.items() if k.startswith("calibration.")}
-            calibration = Calibration.from_parts(facts["ratios"], maps, codec)
+            calibration = Calibration.from_parts(facts["ratios"], store.part(tensors, "calibration."), codec)
             settings = dict(facts["settings"])
             if "protect_extremes" in settings:  # its name in models of before
                 settings["protect_rare"] = settings.pop("protect_extremes")
