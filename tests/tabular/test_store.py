@@ -85,3 +85,11 @@ except OSError as error:
     assert "Free space" in run.stdout
     assert store.read(tmp_path / "model")[0]["kind"] == "test"
     assert os.listdir(tmp_path) == ["model"]
+
+
+def test_tensors_of_several_owners_are_told_apart_by_their_names() -> None:
+    mine, yours = {"a": torch.zeros(1), "b.c": torch.ones(2)}, {"a": torch.ones(3)}
+    together = store.prefixed("mine.", mine) | store.prefixed("yours.", yours)
+    assert set(together) == {"mine.a", "mine.b.c", "yours.a"}
+    assert store.part(together, "mine.") == mine
+    assert store.part(together, "yours.") == yours
