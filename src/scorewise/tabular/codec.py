@@ -24,6 +24,7 @@ from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
 from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
+from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.number import Adjust, Number, fit_numbers
 from scorewise.tabular.relation import Combination
@@ -154,8 +155,13 @@ class Codec:
         levels, codes = _category_codes(schema, cells)
         determined = Determined.find(schema, cells, numbers, levels, codes)
         numbers = {name: number.freed(determined.children) for name, number in numbers.items()}
-        for name in {one.parent for one in determined.functions if one.part is None} & numbers.keys():
+        coded = {one.parent for one in determined.functions if one.part is None}
+        for name in coded & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
+        free = {name: schema.column(name) for name in numbers if name not in determined.children}
+        gaps = find_gaps(free, values, coded)
+        numbers |= {name: numbers[name].measured(name, gap, values) for name, gap in gaps.items()}
+        sums = [one for one in sums if gaps.keys().isdisjoint({one.child, *one.parent.names})]
         digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, determined, sums, digits, clip)
 
@@ -366,6 +372,7 @@ class Codec:
                     **number.marginal.to_json(),
                     "parents": [parent.to_json() for parent in number.parents],
                     "missing": number.missing,
+                    "gap": None if number.gap is None else number.gap.to_json(),
                 }
                 for name, number in self.numbers.items()
             },
@@ -410,7 +417,10 @@ class Codec:
             )
             values = arrays[f"number.{i}.values"].numpy()
             parents = tuple(map(Combination.from_json, one["parents"]))
-            numbers[name] = Number(marginal, parents, one["missing"], values)
+            gap = None if one.get("gap") is None else Gap.from_json(one["gap"])  # models of before have none
+            if gap is not None and gap.parent not in numbers:
+                raise ValueError(f"{name!r} is measured from {gap.parent!r}, which must come before it")
+            numbers[name] = Number(marginal, parents, one["missing"], values, gap)
         tables = [arrays[f"function.{i}"].numpy() for i in range(len(said["functions"]))]
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         digits = {

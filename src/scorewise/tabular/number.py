@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from scorewise.tabular.defect import TableError
+from scorewise.tabular.gap import Gap
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.relation import Combination, find_equalities
 from scorewise.tabular.sums import Sum, find_sums, ordered
@@ -26,17 +27,19 @@ class Number(NamedTuple):
     then one for missing.
 
     Attributes:
-        marginal: its distribution.
+        marginal: its distribution; that of the gap, where there is one.
         parents: columns, or signed sums of two, that it equals in a share of the rows.
         missing: whether it has missing cells.
         values: its values in increasing order where they are few or recur (such a column may determine another one, or
             be determined by it), else empty.
+        gap: the column that it is measured from; None where it is encoded as it is.
     """
 
     marginal: Marginal
     parents: tuple[Combination, ...]
     missing: bool
     values: np.ndarray
+    gap: Gap | None = None
 
     @property
     def modes(self) -> int:
@@ -65,6 +68,20 @@ class Number(NamedTuple):
         """
         return self._replace(marginal=Marginal.fit(present, self.marginal.step, codes=True))
 
+    def measured(self, name: str, gap: Gap, cells: Mapping[str, np.ndarray]) -> "Number":
+        """The same as its distance from another column: where the two are equal the gap is 0, so no mode says it.
+
+        Args:
+            name: of the column.
+            gap: what it is measured from.
+            cells: values of all number columns, (N,) each, NaN where missing.
+
+        Returns:
+            How the column is encoded then.
+        """
+        gaps = gap.of(cells[name], cells)
+        return self._replace(marginal=Marginal.fit(gaps[~np.isnan(gaps)], gap.grid), parents=(), gap=gap)
+
     def encode(self, name: str, cells: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give the part of (0, 1) that each cell stands for, and its mode.
 
@@ -81,8 +98,8 @@ class Number(NamedTuple):
         values = cells[name]
         gone = np.isnan(values)
         first, last = self.marginal.ends
-        present = np.clip(np.where(gone, first, values), first, last)
-        low, high = self.marginal.interval(present)
+        told = values if self.gap is None else self.gap.of(values, cells)
+        low, high = self.marginal.interval(np.clip(np.where(np.isnan(told), first, told), first, last))
         mode = np.zeros(len(values), dtype=np.int64)
         for i, parent in reversed(list(enumerate(self.parents, 1))):
             mode[parent.equal(values, cells)] = i
@@ -122,11 +139,13 @@ class Number(NamedTuple):
         values = self.marginal.invert(ndtr(z))
         if not clip:
             values = self.marginal.extrapolate(z, values)
-        if adjust is not None:
+        if self.gap is not None:
+            values = self.gap.child(values, done, clip)
+        elif adjust is not None:
             moved = adjust(name, values, self.movable(values, mode), done)
             values = np.where(moved == values, values, self.marginal.snap(moved))
         first, last = self.marginal.ends
-        for i, parent in enumerate(self.parents, 1):
+        for i, parent in enumerate(self.parents, 1):  # none, where there is a gap
             total = parent.total(done)
             hit = (mode == i) & (total >= first) & (total <= last)
             values = np.where(hit, total, values)
