@@ -158,7 +158,11 @@ class Codec:
         coded = {one.parent for one in determined.functions if one.part is None}
         for name in coded & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
-        free = {name: schema.column(name) for name in numbers if name not in determined.children}
+        columns = {column.name: column for column in schema.numbers}
+        # moments are tied to no other column, so each may come after those of which fewer are missing
+        order = sorted(numbers, key=lambda name: (name in temporal, columns[name].missing * (name in temporal)))
+        numbers = {name: numbers[name] for name in order}
+        free = {name: columns[name] for name in numbers if name not in determined.children}
         gaps = find_gaps(free, values, coded)
         numbers |= {name: numbers[name].measured(name, gap, values) for name, gap in gaps.items()}
         sums = [one for one in sums if gaps.keys().isdisjoint({one.child, *one.parent.names})]
