@@ -10,6 +10,7 @@ from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import generate, joined, returned
 from scorewise.tabular.ratio import GRID, Ratio
 from scorewise.tabular.relation import Combination
+from scorewise.tabular.spacing import Spacing
 from scorewise.tabular.table import to_arrow
 
 
@@ -123,11 +124,15 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
 def test_a_calibration_survives_being_written_and_read_if_it_fits_the_codec() -> None:
     codec = Codec.fit(pd.DataFrame(np.random.default_rng(1).lognormal(size=(60, 2)), columns=["a", "b"]))
     ratio = Ratio("b", Combination.column("a"), np.array([1.0, 2.0]), np.tile(GRID / 2, (3, 1)))
-    said = Calibration(np.tile(LEVELS, (2, 1)) + 0.1, [ratio])
+    spacing = Spacing("b", Combination(("a",), (-1,)), np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.5, 2.0]))
+    said = Calibration(np.tile(LEVELS, (2, 1)) + 0.1, [ratio], [spacing])
     twin = Calibration.from_parts(said.to_json(), said.arrays(), codec)
     rows = Chosen(np.random.default_rng(0).normal(size=(50, 2)), np.zeros((50, len(codec.names)), dtype=np.int32))
     assert twin.restore(codec, rows).equals(said.restore(codec, rows))
+    assert not twin.restore(codec, rows).equals(Calibration(said.quantiles, [ratio]).restore(codec, rows))
     with pytest.raises(ValueError, match=r"the ratio of 'a' to \{'b': 1\} has shapes"):
-        Calibration.from_parts([["a", {"b": 1}]], said.arrays(), codec)
+        Calibration.from_parts({"ratios": [["a", {"b": 1}]], "spacings": []}, said.arrays(), codec)
+    with pytest.raises(ValueError, match=r"the spacing of 'a' and \{'b': 1\} has shapes"):
+        Calibration.from_parts({"ratios": [], "spacings": [["a", {"b": 1}]]}, said.arrays(), codec)
     with pytest.raises(ValueError, match=r"the calibration has shape \(1, 21\)"):
-        Calibration.from_parts([], {"quantiles": torch.zeros(1, 21)}, codec)
+        Calibration.from_parts({"ratios": [], "spacings": []}, {"quantiles": torch.zeros(1, 21)}, codec)

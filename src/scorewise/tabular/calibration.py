@@ -16,6 +16,7 @@ from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined
 from scorewise.tabular.ratio import GRID, Ratio, adjustment, fit_ratios
 from scorewise.tabular.relation import Combination
+from scorewise.tabular.spacing import Spacing, fit_spacings
 
 LEVELS = np.linspace(-2.5, 2.5, 21)
 """Normal scores between which the map is linear."""
@@ -47,16 +48,19 @@ class Calibration:
     Q the model's quantile function of a score, measured on a sample, a monotone map of the score sends `Q(Phi(a))` to a
     for a on a grid, is linear between and a shift beyond. Each shift is shrunk by the share of it that sampling noise
     explains, so a margin that is right is left alone. It moves values within a column only and so keeps the dependence
-    (the copula), which ratios then mend where two columns are nearly equal.
+    (the copula), which ratios then mend where two columns are nearly equal, and spacings where their difference or sum
+    has a structure finer than theirs.
 
     Args:
         quantiles: the model's quantiles at `Phi(LEVELS)`, non-decreasing along the last axis, shape (n, 21).
         ratios: at most one for each column.
+        spacings: at most one for each column, applied after its ratio.
     """
 
-    def __init__(self, quantiles: np.ndarray, ratios: Sequence[Ratio] = ()) -> None:
+    def __init__(self, quantiles: np.ndarray, ratios: Sequence[Ratio] = (), spacings: Sequence[Spacing] = ()) -> None:
         self.quantiles = quantiles
         self.ratios = tuple(ratios)
+        self.spacings = tuple(spacings)
 
     @classmethod
     def identity(cls, numbers: int) -> "Calibration":
@@ -121,21 +125,27 @@ class Calibration:
         Returns:
             The table.
         """
-        return codec.restore(Chosen(self.apply(rows.scores), rows.codes), seed, adjustment(self.ratios))
+        chosen = Chosen(self.apply(rows.scores), rows.codes)
+        return codec.restore(chosen, seed, adjustment((*self.ratios, *self.spacings)))
 
-    def to_json(self) -> list[list[Any]]:
-        """Give what is not an array: child and parent of each ratio."""
-        return [[ratio.child, ratio.parent.to_json()] for ratio in self.ratios]
+    def to_json(self) -> dict[str, list[list[Any]]]:
+        """Give what is not an array: child and parent of each ratio and spacing."""
+        maps: dict[str, tuple[Ratio | Spacing, ...]] = {"ratios": self.ratios, "spacings": self.spacings}
+        return {kind: [[one.child, one.parent.to_json()] for one in some] for kind, some in maps.items()}
 
     def arrays(self) -> dict[str, Tensor]:
         """Give the arrays by name; together with `to_json` they are the calibration."""
         found = {"quantiles": self.quantiles}
         for i, ratio in enumerate(self.ratios):
             found |= {f"ratio.{i}.cuts": ratio.cuts, f"ratio.{i}.images": ratio.images}
+        for i, spacing in enumerate(self.spacings):
+            found |= {f"spacing.{i}.made": spacing.made, f"spacing.{i}.images": spacing.images}
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
 
     @classmethod
-    def from_parts(cls, said: Sequence[Sequence[Any]], arrays: Mapping[str, Tensor], codec: Codec) -> "Calibration":
+    def from_parts(
+        cls, said: Mapping[str, Sequence[Sequence[Any]]], arrays: Mapping[str, Tensor], codec: Codec
+    ) -> "Calibration":
         """Rebuild a calibration from `to_json` and `arrays`.
 
         Args:
@@ -153,15 +163,23 @@ class Calibration:
         quantiles = arrays["quantiles"].numpy()
         if quantiles.shape != (len(codec.scored), len(LEVELS)):
             raise ValueError(f"the calibration has shape {quantiles.shape}")
-        ratios = []
-        for i, (child, parent) in enumerate(said):
+        ratios, spacings = [], []
+        for i, (child, parent) in enumerate(said["ratios"]):
             cuts, images = arrays[f"ratio.{i}.cuts"].numpy(), arrays[f"ratio.{i}.images"].numpy()
-            compared = Combination.from_json(parent)
-            ordered = child in codec.scored and set(parent) <= set(codec.scored[: codec.scored.index(child)])
-            if not ordered or images.shape != (len(cuts) + 1, len(GRID)):
+            if not _follows(child, parent, codec) or images.shape != (len(cuts) + 1, len(GRID)):
                 raise ValueError(f"the ratio of {child!r} to {parent} has shapes {cuts.shape} and {images.shape}")
-            ratios.append(Ratio(child, compared, cuts, images))
-        return cls(quantiles, ratios)
+            ratios.append(Ratio(child, Combination.from_json(parent), cuts, images))
+        for i, (child, parent) in enumerate(said["spacings"]):
+            made, images = arrays[f"spacing.{i}.made"].numpy(), arrays[f"spacing.{i}.images"].numpy()
+            if not _follows(child, parent, codec) or made.shape != images.shape or made.ndim != 1 or len(made) < 2:
+                raise ValueError(f"the spacing of {child!r} and {parent} has shapes {made.shape} and {images.shape}")
+            spacings.append(Spacing(child, Combination.from_json(parent), made, images))
+        return cls(quantiles, ratios, spacings)
+
+
+def _follows(child: str, parent: Mapping[str, int], codec: Codec) -> bool:
+    """Whether a column comes after those that it is compared with."""
+    return child in codec.scored and set(parent) <= set(codec.scored[: codec.scored.index(child)])
 
 
 def calibrate(
@@ -204,9 +222,9 @@ def calibrate(
     made = joined(chunks)
     margins = Calibration.fit(made.scores, codec.present(made))
     pairs = [(codec.scored[i], codec.scored[j]) for i, j in network.differences.pairs.T.tolist()]
-    return Calibration(
-        margins.quantiles, fit_ratios(codec, cells, Chosen(margins.apply(made.scores), made.codes), pairs)
-    )
+    made = Chosen(margins.apply(made.scores), made.codes)
+    ratios = fit_ratios(codec, cells, made, pairs)
+    return Calibration(margins.quantiles, ratios, fit_spacings(codec, cells, made, adjustment(ratios)))
 
 
 def level_shifts(codec: Codec, log_prior: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ of the map. On Credit Default, at equal steps, a boosting detector that is given
 easily than without either, but one without differences more easily, and training took longer to get as far.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -158,20 +158,38 @@ def fit_ratios(
     return tuple(found)
 
 
-def adjustment(ratios: Sequence[Ratio]) -> Adjust:
+class Map(Protocol):
+    """What moves a column by how it compares with others: a `Ratio`, or a `Spacing`."""
+
+    @property
+    def child(self) -> str:
+        """Name of the column that is moved."""
+
+    @property
+    def parent(self) -> Combination:
+        """What it is compared with, of columns before it."""
+
+    def apply(self, child: np.ndarray, parent: np.ndarray, movable: np.ndarray) -> np.ndarray:
+        """Move a column."""
+
+
+def adjustment(maps: Iterable[Map]) -> Adjust:
     """Give what applies maps to columns as they are decoded.
 
     Args:
-        ratios: at most one for each column.
+        maps: those of one column are applied in turn.
 
     Returns:
         What `Codec.restore` takes.
     """
-    by_child = {ratio.child: ratio for ratio in ratios}
+    by_child: dict[str, list[Map]] = {}
+    for one in maps:
+        by_child.setdefault(one.child, []).append(one)
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:
-        ratio = by_child.get(name)
-        return values if ratio is None else ratio.apply(values, ratio.parent.total(done), movable)
+        for one in by_child.get(name, ()):
+            values = one.apply(values, one.parent.total(done), movable)
+        return values
 
     return adjust
 

@@ -298,7 +298,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 "border": self.network_.border if isinstance(self.network_, Experts) else None,
             },
             "codec": self.codec_.to_json(),
-            "ratios": self.calibration_.to_json(),
+            "calibration": self.calibration_.to_json(),
             "trace": self.trace_,
             "stopped": self.stopped_,
         }
@@ -342,7 +342,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             border, network = facts["network"]["border"], TableDenoiser(layout, blank, *size)
             whole = network if border is None else Experts(network, TableDenoiser(layout, blank, *size), border)
             whole.load_state_dict(weights)
-            calibration = Calibration.from_parts(facts["ratios"], store.part(tensors, "calibration."), codec)
+            maps = facts["calibration"] if "calibration" in facts else {"ratios": facts["ratios"], "spacings": []}
+            calibration = Calibration.from_parts(maps, store.part(tensors, "calibration."), codec)  # or of before
             settings = dict(facts["settings"])
             if "protect_extremes" in settings:  # its name in models of before
                 settings["protect_rare"] = settings.pop("protect_extremes")
