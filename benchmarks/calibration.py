@@ -88,7 +88,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
             even,
             {
                 "even noise, margins, levels": Calibration(full.quantiles),
-                "even noise, margins, levels, ratios": full,
+                "even noise, margins, levels, ratios": Calibration(full.quantiles, full.ratios),
             },
         ),
     ]

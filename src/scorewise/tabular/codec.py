@@ -31,6 +31,7 @@ from scorewise.tabular.relation import Combination
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
+from scorewise.tabular.usual import Usual, find_usual
 
 MOST_ONE_HOT = 256
 EDGE = 1e-7
@@ -74,6 +75,7 @@ class Codec:
         levels: number of levels of each category, the missing one included.
         determined: columns that others determine; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
+        usual: categories that another one nearly determines; what is encoded of them is `Usual.told`.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
             of a category of many levels `(name, "member")`.
@@ -88,6 +90,7 @@ class Codec:
         levels: Mapping[str, int],
         determined: Determined,
         sums: Sequence[Sum],
+        usual: Sequence[Usual],
         digits: Mapping[str, Digits],
         clip: bool = True,
     ) -> None:
@@ -95,6 +98,7 @@ class Codec:
         self.numbers = dict(numbers)
         self.levels = dict(levels)
         self.determined = determined
+        self.usual = tuple(usual)
         self.digits = dict(digits)
         self.clip = clip
         children = determined.children
@@ -104,7 +108,7 @@ class Codec:
         for name in self.scored:
             if self.numbers[name].modes > 1:
                 sizes[name, "mode"] = self.numbers[name].modes
-        for name, count in self.levels.items():
+        for name, count in _told_levels(self.levels, self.usual).items():
             if name in children:
                 continue
             if name in self.digits:
@@ -166,8 +170,10 @@ class Codec:
         gaps = find_gaps(free, values, coded)
         numbers |= {name: numbers[name].measured(name, gap, values) for name, gap in gaps.items()}
         sums = [one for one in sums if gaps.keys().isdisjoint({one.child, *one.parent.names})]
-        digits = {name: Digits.fit(codes[name], count) for name, count in levels.items() if count > MOST_ONE_HOT}
-        return cls(schema, numbers, levels, determined, sums, digits, clip)
+        usual = find_usual({name: code for name, code in codes.items() if name not in determined.children}, levels)
+        codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
+        digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
+        return cls(schema, numbers, levels, determined, sums, usual, digits, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -278,6 +284,8 @@ class Codec:
                 categories[name] = self.digits[name].join(codes[name, "level"], codes[name, "member"])
             elif (name, "level") in codes:
                 categories[name] = codes[name, "level"]
+        for one in self.usual:
+            categories[one.child] = one.codes(categories[one.child], categories[one.parent])
         self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
@@ -357,7 +365,7 @@ class Codec:
         for position, name in enumerate(self.scored):
             low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, cells.numbers)
         _, levels = _category_codes(self.schema, cells, self.levels)
-        for name, code in levels.items():
+        for name, code in _told_codes(levels, self.usual).items():
             if name in self.digits:
                 codes[name, "level"] = self.digits[name].group[code]
                 codes[name, "member"] = self.digits[name].member[code]
@@ -383,6 +391,7 @@ class Codec:
             "levels": self.levels,
             **self.determined.to_json(),
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
+            "usual": [[one.child, one.parent] for one in self.usual],
             "digits": list(self.digits),
         }
 
@@ -395,6 +404,8 @@ class Codec:
             found[f"number.{i}.values"] = number.values
         for i, function in enumerate(self.determined.functions):
             found[f"function.{i}"] = function.table
+        for i, usual in enumerate(self.usual):
+            found[f"usual.{i}"] = usual.table
         for i, digits in enumerate(self.digits.values()):
             found[f"digits.{i}.group"], found[f"digits.{i}.member"] = digits.group, digits.member
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
@@ -427,13 +438,29 @@ class Codec:
             numbers[name] = Number(marginal, parents, one["missing"], values, gap)
         tables = [arrays[f"function.{i}"].numpy() for i in range(len(said["functions"]))]
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
+        usual = []
+        for i, (child, parent) in enumerate(said.get("usual", [])):  # models of before have none
+            table, size = arrays[f"usual.{i}"].numpy(), said["levels"][child]
+            if table.shape != (said["levels"][parent],) or table.min() < 0 or table.max() >= size:
+                raise ValueError(f"the usual levels of {child!r} by {parent!r} have shape {table.shape}")
+            usual.append(Usual(child, parent, table))
         digits = {
             name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())
             for i, name in enumerate(said["digits"])
         }
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
         determined = Determined.from_parts(said, tables, schema)
-        return cls(schema, numbers, said["levels"], determined, sums, digits, clip)
+        return cls(schema, numbers, said["levels"], determined, sums, usual, digits, clip)
+
+
+def _told_levels(levels: Mapping[str, int], usual: Sequence[Usual]) -> dict[str, int]:
+    """Number of codes of each category as it is encoded."""
+    return {**levels, **{one.child: levels[one.child] + 1 for one in usual}}
+
+
+def _told_codes(codes: Mapping[str, np.ndarray], usual: Sequence[Usual]) -> dict[str, np.ndarray]:
+    """Codes of each category as it is encoded."""
+    return {**codes, **{one.child: one.told(codes[one.child], codes[one.parent]) for one in usual}}
 
 
 def _category_codes(

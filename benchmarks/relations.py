@@ -1,0 +1,125 @@
+"""Measure what relations between columns are worth that are found in the data; write it as JSON.
+
+    SCOREWISE_DATA_HOME=... python benchmarks/relations.py [--against SRC] [--out FILE] [--markdown] [TABLE ...]
+
+Magic, and two tables that are made up here, with the relations of which such tables are full: orders with the days on
+which they were due and paid, and games in parks of which most have one team. Each is fitted by default, and as many
+rows as it has are sampled and scored. With `--against` the package in another folder is measured, too, in a process of
+its own.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from command import arguments
+from machine import machine
+from shown import SCORES
+from splits import split
+from stages import KEYS, scored
+
+from scorewise.tabular.synthesizer import Synthesizer
+from scorewise.tabular.table import to_arrow
+
+ROWS, TEST_ROWS = 8_000, 2_000
+DAYS, TERMS = 1_500, (14, 30, 60, 90)
+PARKS, TEAMS = 600, 90
+
+
+def orders(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Orders: when they were shipped, due by one of four terms, and paid, a third of them on the day."""
+    day = (DAYS * rng.beta(2, 1.5, rows)).astype(int)
+    due = day + rng.choice(TERMS, rows, p=[0.2, 0.5, 0.2, 0.1])
+    days = {
+        "ordered": day,
+        "shipped": day + 1 + rng.poisson(2.5, rows),
+        "due": due,
+        "paid": due + np.where(rng.random(rows) < 1 / 3, 0, rng.normal(3, 8, rows).round().astype(int)),
+    }
+    made = pd.DataFrame({name: pd.Timestamp("2019-01-01") + pd.to_timedelta(n, unit="D") for name, n in days.items()})
+    return made.assign(amount=rng.lognormal(5, 1, rows).round(2), region=rng.choice(list("abcd"), rows))
+
+
+def games(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Games in parks, of which most have one team: its runs depend on the park, the spectators on both."""
+    park = (PARKS * rng.random(rows) ** 2).astype(int)
+    team = np.where(rng.random(rows) < 0.08, rng.integers(0, TEAMS, rows), 37 * park % TEAMS)
+    runs = rng.poisson(3 + park % 4)
+    seen = rng.lognormal(9 + 0.1 * (team % 7) + 0.05 * runs, 0.4).round()
+    year = rng.integers(1990, 2020, rows)
+    return pd.DataFrame({"year": year, "park": park, "team": team, "runs": runs, "seen": seen}).astype(
+        {"park": "str", "team": "str"}
+    )
+
+
+MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {"orders": orders, "games": games}
+TABLES = ("magic", *MADE_UP)
+
+
+def tables(name: str) -> tuple[pa.Table, pa.Table]:
+    """Training and test rows."""
+    if name not in MADE_UP:
+        return split(name)
+    whole = MADE_UP[name](ROWS + TEST_ROWS, np.random.default_rng(0))
+    return to_arrow(whole[:ROWS].reset_index(drop=True)), to_arrow(whole[ROWS:].reset_index(drop=True))
+
+
+def measure(name: str) -> dict[str, float]:
+    """Fit one table and score it."""
+    torch.set_num_threads(1)
+    train, test = tables(name)
+    return scored(Synthesizer(seed=0, device="cpu").fit(train), train, test, 0)
+
+
+def elsewhere(name: str, source: str) -> dict[str, float]:
+    """The same with the package of another folder."""
+    command = [sys.executable, __file__, "--one", name]
+    run = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": source}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Lay the scores out as a table."""
+    lines = ["| | " + " | ".join(SCORES[key][0] for key in KEYS) + " |", "|---|" + "--:|" * len(KEYS)]
+    for name, ways in found.items():
+        for way, scores in ways.items():
+            cells = [f"{scale * scores[key]:.{digits}f}" for key in KEYS for _, scale, digits in (SCORES[key],)]
+            lines.append(f"| `{name}`, {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the tables named on the command line."""
+    parser = arguments("What relations found in the data are worth.", Path(__file__).with_suffix(".json"))
+    parser.add_argument("tables", nargs="*", metavar="TABLE", default=list(TABLES))
+    parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one)))
+        return
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
+        return
+    found: dict[str, Any] = {}
+    for name in options.tables:
+        before = {"before": elsewhere(name, options.against)} if options.against else {}
+        found[name] = {**before, "this": measure(name)}
+        print(name, found[name], flush=True)
+    options.out.write_text(json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

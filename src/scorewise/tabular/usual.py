@@ -1,0 +1,139 @@
+"""Usual levels: categories that another one nearly determines, told as what goes with its level, or what else."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+FEWEST_ROWS, SCREENED_ROWS = 100, 20_000
+FEWEST_ALIKE, FEWEST_TOLD = 2, 20
+"""Rows of one level that make what they share usual, and rows, not of the most frequent level, that must tell."""
+LEFT = 0.3
+"""The largest share of its entropy that may be left to tell of a category."""
+PARENTS = 25
+
+
+class Usual(NamedTuple):
+    """A category that is told by whether it has the level that usually goes with the level of another one.
+
+    Attributes:
+        child: name of the category.
+        parent: name of the other one.
+        table: usual code of the child for each code of the parent, shape (levels of the parent,); its most frequent
+            code where fewer than `FEWEST_ALIKE` rows of a level share one: single rows do not tell.
+    """
+
+    child: str
+    parent: str
+    table: np.ndarray
+
+    def told(self, child: np.ndarray, parent: np.ndarray) -> np.ndarray:
+        """Tell a category by its parent.
+
+        Args:
+            child: its codes, shape (N,).
+            parent: codes of the parent, shape (N,).
+
+        Returns:
+            0 for the usual code, and one more than the code else, shape (N,).
+        """
+        return np.where(self.table[parent] == child, 0, child + 1)
+
+    def codes(self, told: np.ndarray, parent: np.ndarray) -> np.ndarray:
+        """Give the codes back; the inverse of `told`.
+
+        Args:
+            told: shape (N,).
+            parent: codes of the parent, shape (N,).
+
+        Returns:
+            Shape (N,).
+        """
+        return np.where(told == 0, self.table[parent], told - 1)
+
+
+def find_usual(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> list[Usual]:
+    """Find categories that another one nearly determines.
+
+    A category is told by the one that leaves least of its entropy, where that is `LEFT` of it at most. What is left is
+    that of `Usual.told`, with the usual code of each row taken from the other rows: many levels of few rows determine
+    anything, but do not foretell it. No category comes to depend on itself.
+
+    Args:
+        codes: codes of each category, (N,) from 0; missing cells have a code of their own.
+        levels: number of codes of each.
+
+    Returns:
+        At most one for each category, parents before their children.
+    """
+    rows = len(next(iter(codes.values()), []))
+    if rows < FEWEST_ROWS:
+        return []
+    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
+    quick = {name: one[screen] for name, one in codes.items()}
+    entropy = {name: _entropy(np.bincount(one)) for name, one in quick.items()}
+    parents = sorted(quick, key=lambda name: -entropy[name])[:PARENTS]
+    saved = {}
+    for child, own in quick.items():
+        for parent in parents:
+            if parent != child and entropy[parent] > (1 - LEFT) * entropy[child] > 0:
+                left = _left(own, quick[parent], levels[child], levels[parent])
+                if left <= LEFT * entropy[child]:
+                    saved[child, parent] = entropy[child] - left
+    found: dict[str, Usual] = {}
+    for child, parent in sorted(saved, key=lambda pair: -saved[pair]):
+        line = parent
+        while line in found and line != child:
+            line = found[line].parent
+        if child not in found and line != child:
+            found[child] = Usual(child, parent, _table(codes[child], codes[parent], levels[child], levels[parent]))
+    return _ordered(found)
+
+
+def _ordered(found: Mapping[str, Usual]) -> list[Usual]:
+    placed: dict[str, Usual] = {}
+
+    def place(name: str) -> None:
+        if name in found and name not in placed:
+            place(found[name].parent)
+            placed[name] = found[name]
+
+    for name in found:
+        place(name)
+    return list(placed.values())
+
+
+def _entropy(counts: np.ndarray) -> float:
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def _best(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Most frequent code of the child at each level of the parent, rows that have it, and rows of the next one."""
+    pairs, counts = np.unique(parent * size + child, return_counts=True)
+    at, code = np.divmod(pairs, size)
+    order = np.lexsort((-counts, at))
+    at, code, counts = at[order], code[order], counts[order]
+    first = np.append(True, at[1:] != at[:-1])
+    best, alike, others = (np.zeros(levels, dtype=np.int64) for _ in range(3))
+    best[at[first]], alike[at[first]] = code[first], counts[first]
+    second = np.flatnonzero(~first & np.append(False, first[:-1]))
+    others[at[second]] = counts[second]
+    return best, alike, others
+
+
+def _left(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> float:
+    """Entropy that is left of a category, the usual codes taken from other rows; infinite where too few rows tell."""
+    best, alike, others = _best(child, parent, size, levels)
+    most = int(np.bincount(child).argmax())
+    known = (alike[parent] > FEWEST_ALIKE) & (alike[parent] - 1 > others[parent])
+    usual = np.where(known & (best[parent] == child), child, np.where(alike[parent] < FEWEST_ALIKE, most, -1))
+    agree = usual == child
+    if np.count_nonzero(agree & (child != most)) < FEWEST_TOLD:
+        return np.inf
+    return _entropy(np.append(np.bincount(child[~agree], minlength=size), np.count_nonzero(agree)))
+
+
+def _table(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> np.ndarray:
+    best, alike, _ = _best(child, parent, size, levels)
+    return np.where(alike >= FEWEST_ALIKE, best, np.bincount(child).argmax())

@@ -1,0 +1,130 @@
+"""Categories that another one nearly determines: which are found, and that they come back."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scorewise.tabular.codec import MOST_ONE_HOT, Codec
+from scorewise.tabular.synthesizer import Synthesizer
+from scorewise.tabular.usual import Usual, find_usual
+
+_ROWS, _PARKS, _TEAMS = 1_200, 150, 30
+
+
+def _games(seed: int, exceptions: float, rows: int = _ROWS, parks: int = _PARKS) -> dict[str, np.ndarray]:
+    """Parks of few games each, whose team is that of the park but for exceptions; and a category of its own."""
+    rng = np.random.default_rng(seed)
+    park = (parks * rng.random(rows) ** 1.5).astype(np.int64)
+    team = np.where(rng.random(rows) < exceptions, rng.integers(0, _TEAMS, rows), 7 * park % _TEAMS)
+    return {"park": park, "team": team, "day": rng.integers(0, 7, rows)}
+
+
+_LEVELS = {"park": _PARKS, "team": _TEAMS, "day": 7}
+
+
+def _pairs(codes: dict[str, np.ndarray], levels: dict[str, int]) -> list[tuple[str, str]]:
+    return [(one.child, one.parent) for one in find_usual(codes, levels)]
+
+
+def test_a_category_is_told_by_the_one_that_nearly_determines_it() -> None:
+    games = _games(0, 0.05)
+    (usual,) = find_usual(games, _LEVELS)
+    assert (usual.child, usual.parent) == ("team", "park")
+    told = usual.told(games["team"], games["park"])
+    assert np.array_equal(usual.codes(told, games["park"]), games["team"])
+    assert (told == 0).mean() > 0.93
+    common = np.bincount(games["park"], minlength=_PARKS) >= 8
+    assert np.array_equal(usual.table[common], 7 * np.arange(_PARKS)[common] % _TEAMS)
+
+
+@pytest.mark.parametrize("exceptions", [0.4, 1.0])
+def test_where_much_is_left_to_tell_nothing_is_found(exceptions: float) -> None:
+    assert _pairs(_games(0, exceptions), _LEVELS) == []
+
+
+def test_many_levels_of_few_rows_determine_anything_and_foretell_nothing() -> None:
+    rng = np.random.default_rng(0)
+    codes = {"name": rng.integers(0, 600, _ROWS), "word": rng.integers(0, 8, _ROWS)}
+    counts = pd.crosstab(codes["name"], codes["word"])
+    assert counts.max(axis=1).sum() / _ROWS > 0.5  # in hindsight most words are those of their name
+    assert _pairs(codes, {"name": 600, "word": 8}) == []
+
+
+def test_few_rows_and_a_level_that_nearly_all_have_are_no_evidence() -> None:
+    assert _pairs({name: one[:99] for name, one in _games(0, 0.0, parks=20).items()}, _LEVELS) == []
+    rng = np.random.default_rng(0)
+    flag = np.arange(_ROWS) < 19
+    codes = {"flag": flag.astype(np.int64), "place": np.where(flag, 11, rng.integers(0, 11, _ROWS))}
+    assert _pairs(codes, {"flag": 2, "place": 12}) == []  # 19 rows tell
+    assert find_usual({}, {}) == []
+
+
+def test_levels_of_single_rows_have_the_most_frequent_one() -> None:
+    games = _games(0, 0.05)
+    games["park"][:3], games["team"][:3] = [_PARKS, _PARKS + 1, _PARKS + 1], [4, 5, 6]
+    (usual,) = find_usual(games, {**_LEVELS, "park": _PARKS + 2})
+    most = np.bincount(games["team"]).argmax()
+    assert most not in {4, 5, 6}
+    assert (usual.table[_PARKS:] == most).all()
+
+
+def test_chains_are_in_order_and_no_category_depends_on_itself() -> None:
+    games = _games(0, 0.02)
+    twin = np.where(np.random.default_rng(1).random(_ROWS) < 0.01, 0, games["team"])
+    league = games["team"] % 3
+    found = find_usual({"league": league, "twin": twin, **games}, {"league": 3, "twin": _TEAMS, **_LEVELS})
+    assert [(one.child, one.parent) for one in found] == [("team", "park"), ("twin", "team"), ("league", "team")]
+    found = find_usual({"twin": twin, "team": games["team"], "day": games["day"]}, {**_LEVELS, "twin": _TEAMS})
+    assert len(found) == 1  # each tells the other
+
+
+def _frame(seed: int) -> pd.DataFrame:
+    games = _games(seed, 0.05)
+    frame = pd.DataFrame({name: [f"{name} {code}" for code in codes] for name, codes in games.items()})
+    frame["score"] = np.random.default_rng(seed).normal(size=_ROWS).round(2)
+    frame.loc[np.random.default_rng(seed + 1).random(_ROWS) < 0.1, "team"] = None
+    return frame
+
+
+def test_a_table_comes_back_and_noise_gives_usual_teams() -> None:
+    frame = _frame(0)
+    codec = Codec.fit(frame)
+    assert [(one.child, one.parent) for one in codec.usual] == [("team", "park")]
+    pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)).to_pandas(), frame, check_dtype=False)
+    x = np.random.default_rng(1).normal(size=(200, codec.layout.width))
+    twin = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert twin.decode(x).equals(codec.decode(x))
+    others = codec.arrays() | {"usual.0": codec.arrays()["usual.0"][1:]}
+    with pytest.raises(ValueError, match="the usual levels of 'team' by 'park' have shape"):
+        Codec.from_parts(codec.to_json(), others)
+
+
+def test_categories_of_hundreds_of_levels_are_told_as_well() -> None:
+    rng = np.random.default_rng(0)
+    model = rng.integers(0, 900, 8_000)
+    frame = pd.DataFrame({"model": model, "make": model % 400, "x": rng.normal(size=8_000)})
+    frame["make"] = frame["make"].where(rng.random(8_000) > 0.02, rng.integers(0, 400, 8_000))
+    frame = frame.astype({"model": "category", "make": "category"})
+    codec = Codec.fit(frame)
+    assert [(one.child, one.parent) for one in codec.usual] == [("make", "model")]
+    assert {"model", "make"} <= codec.digits.keys()
+    assert codec.levels["make"] > MOST_ONE_HOT
+    pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)).to_pandas(), frame, check_categorical=False)
+
+
+def test_a_fitted_table_keeps_what_goes_together() -> None:
+    frame = _frame(0)
+    fake = Synthesizer(seed=0, time_limit=0.05).fit(frame).sample(1_000, seed=1)
+    usual = frame.groupby("park")["team"].agg(lambda teams: teams.mode().iloc[0] if teams.notna().any() else None)
+    there = fake["team"].notna() & fake["park"].map(frame["park"].value_counts()).ge(8)
+    assert (fake["team"] == fake["park"].map(usual))[there].mean() > 0.85
+    assert fake["team"].isna().mean() == pytest.approx(frame["team"].isna().mean(), abs=0.04)
+
+
+def test_the_codes_are_the_inverse_of_what_is_told() -> None:
+    usual = Usual("b", "a", np.array([2, 0]))
+    child, parent = np.array([2, 1, 0, 0]), np.array([0, 0, 0, 1])
+    assert usual.told(child, parent).tolist() == [0, 2, 1, 0]
+    assert usual.codes(usual.told(child, parent), parent).tolist() == child.tolist()
