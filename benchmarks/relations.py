@@ -2,8 +2,9 @@
 
     SCOREWISE_DATA_HOME=... python benchmarks/relations.py [--against SRC] [--out FILE] [--markdown] [TABLE ...]
 
-Magic, and two tables that are made up here, with the relations of which such tables are full: orders with the days on
-which they were due and paid, and games in parks of which most have one team. Each is fitted by default, and as many
+Magic, and three tables that are made up here, with the relations of which such tables are full: orders with the days on
+which they were due and paid, games in parks of which most have one team, and sales of articles, most of which have one
+price. Each is fitted by default, and as many
 rows as it has are sampled and scored. With `--against` the package in another folder is measured, too, in a process of
 its own.
 """
@@ -32,7 +33,7 @@ from scorewise.tabular.table import to_arrow
 
 ROWS, TEST_ROWS = 8_000, 2_000
 DAYS, TERMS = 1_500, (14, 30, 60, 90)
-PARKS, TEAMS = 600, 90
+PARKS, TEAMS, ARTICLES = 600, 90, 400
 
 
 def orders(rows: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -61,7 +62,22 @@ def games(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {"orders": orders, "games": games}
+def sales(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Sales of articles, most of which have one price but for discounts."""
+    article = (ARTICLES * rng.random(rows) ** 2).astype(int)
+    listed = np.random.default_rng(ARTICLES).lognormal(3, 1, ARTICLES).round(2)[article]
+    discount = np.where(rng.random(rows) < 0.07, rng.choice([0.1, 0.2], rows), 0.0)
+    count = 1 + rng.poisson(np.where(discount > 0, 3, 1.5))
+    price = (listed * (1 - discount)).round(2)
+    shop = rng.choice(list("abc"), rows)
+    return pd.DataFrame({"article": article.astype(str), "price": price, "count": count, "shop": shop})
+
+
+MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
+    "orders": orders,
+    "games": games,
+    "sales": sales,
+}
 TABLES = ("magic", *MADE_UP)
 
 

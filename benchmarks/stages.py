@@ -58,7 +58,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
         yield {"way": BOTH, **facts, **scored(fitted, train, test, seed)}
         fitted.network_ = experts.coarse
         rows = calibration_rows(train.num_rows, int(fitted.trace_["step"][-1]))
-        numbers = fitted.schema_.cells(train).numbers
+        numbers = fitted.codec_.compared(train)
         fitted.calibration_ = returned(calibrate(experts.coarse, fitted.codec_, numbers, rows, seed))
         yield {"way": FIRST, "seed": seed, **scored(fitted, train, test, seed)}
 

@@ -1,6 +1,7 @@
 """Categories that another one nearly determines: which are found, and that they come back."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from scorewise.tabular.codec import MOST_ONE_HOT, Codec
 from scorewise.tabular.synthesizer import Synthesizer
+from scorewise.tabular.table import to_arrow
 from scorewise.tabular.usual import Usual, find_usual
 
 _ROWS, _PARKS, _TEAMS = 1_200, 150, 30
@@ -97,7 +99,7 @@ def test_a_table_comes_back_and_noise_gives_usual_teams() -> None:
     twin = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
     assert twin.decode(x).equals(codec.decode(x))
     others = codec.arrays() | {"usual.0": codec.arrays()["usual.0"][1:]}
-    with pytest.raises(ValueError, match="the usual levels of 'team' by 'park' have shape"):
+    with pytest.raises(ValueError, match="what is usual of 'team' by 'park' has shape"):
         Codec.from_parts(codec.to_json(), others)
 
 
@@ -112,6 +114,61 @@ def test_categories_of_hundreds_of_levels_are_told_as_well() -> None:
     assert {"model", "make"} <= codec.digits.keys()
     assert codec.levels["make"] > MOST_ONE_HOT
     pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)).to_pandas(), frame, check_categorical=False)
+
+
+def _sales(seed: int) -> pd.DataFrame:
+    """Articles of few sales each, of one price but for discounts; some prices are missing."""
+    rng = np.random.default_rng(seed)
+    article = (250 * rng.random(2_000) ** 1.5).astype(int)
+    price = np.random.default_rng(9).lognormal(3, 1, 250).round(2)[article]
+    price = np.where(rng.random(2_000) < 0.06, (price * rng.uniform(0.5, 0.95, 2_000)).round(2), price)
+    return pd.DataFrame(
+        {
+            "price": np.where(rng.random(2_000) < 0.04, np.nan, price),
+            "article": [f"article {number}" for number in article],
+            "count": rng.poisson(3, 2_000),
+            "weight": rng.lognormal(0, 1, 2_000).round(3),
+        }
+    )
+
+
+def test_a_number_is_told_by_the_category_that_nearly_determines_it() -> None:
+    sales = _sales(0)
+    codec = Codec.fit(sales)
+    (usual,) = codec.usual
+    assert (usual.child, usual.parent) == ("price", "article")
+    table = to_arrow(sales)
+    values = codec.compared(table)
+    assert set(values) == {"price", "weight", usual.column}
+    assert (values[usual.column] == sales["price"]).mean() > 0.85
+    low, high, mode = codec.numbers["price"].encode("price", values)
+    assert np.array_equal(mode == 1, values[usual.column] == sales["price"])
+    assert np.array_equal(mode == 2, sales["price"].isna())
+    assert (low <= high).all()
+    pd.testing.assert_frame_equal(codec.decode(codec.encode(sales)).to_pandas(), sales, check_dtype=False)
+    x = np.random.default_rng(1).normal(size=(200, codec.layout.width))
+    twin = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    assert twin.decode(x).equals(codec.decode(x))
+
+
+def test_numbers_that_say_little_of_each_other_and_moments_are_not_told() -> None:
+    sales = _sales(0)
+    sales["price"] = np.random.default_rng(3).permutation(sales["price"])
+    assert Codec.fit(sales).usual == ()
+    sales = _sales(0)
+    sales["price"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(sales["price"].round(), unit="D")
+    assert Codec.fit(sales).usual == ()
+
+
+def test_a_fitted_table_keeps_prices(tmp_path: Path) -> None:
+    sales = _sales(0)
+    fitted = Synthesizer(seed=0, time_limit=0.05).fit(sales)
+    fake = fitted.sample(1_000, seed=1)
+    usual = sales.groupby("article")["price"].agg(lambda prices: prices.mode().iloc[0])
+    known = fake["price"].notna() & fake["article"].map(sales["article"].value_counts()).ge(5)
+    assert (fake["price"] == fake["article"].map(usual))[known].mean() > 0.8
+    fitted.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(Synthesizer.load(tmp_path / "model").sample(1_000, seed=1), fake)
 
 
 def test_a_fitted_table_keeps_what_goes_together() -> None:

@@ -75,7 +75,8 @@ class Codec:
         levels: number of levels of each category, the missing one included.
         determined: columns that others determine; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
-        usual: categories that another one nearly determines; what is encoded of them is `Usual.told`.
+        usual: columns that a category nearly determines; of a category `Usual.told` is encoded, of a number its mode
+            says whether it has the usual value.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
             of a category of many levels `(name, "member")`.
@@ -170,7 +171,13 @@ class Codec:
         gaps = find_gaps(free, values, coded)
         numbers |= {name: numbers[name].measured(name, gap, values) for name, gap in gaps.items()}
         sums = [one for one in sums if gaps.keys().isdisjoint({one.child, *one.parent.names})]
-        usual = find_usual({name: code for name, code in codes.items() if name not in determined.children}, levels)
+        apart = determined.children | temporal | gaps.keys()
+        told = {name: values[name] for name in numbers if name not in apart}
+        usual = find_usual({n: code for n, code in codes.items() if n not in determined.children}, levels, told)
+        for one in usual:
+            if one.child in numbers:
+                parents = (Combination.column(one.column), *numbers[one.child].parents)
+                numbers[one.child] = numbers[one.child]._replace(parents=parents)
         codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
         digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, determined, sums, usual, digits, clip)
@@ -274,10 +281,6 @@ class Codec:
             The table, in the schema's column order and dtypes.
         """
         codes = {name: rows.codes[:, i].astype(np.int64) for i, name in enumerate(self.names)}
-        numbers: dict[str, np.ndarray] = {}
-        for position, name in enumerate(self.scored):
-            mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
-            numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
         categories: dict[str, np.ndarray] = {}
         for name in self.levels:
             if name in self.digits:
@@ -285,11 +288,36 @@ class Codec:
             elif (name, "level") in codes:
                 categories[name] = codes[name, "level"]
         for one in self.usual:
-            categories[one.child] = one.codes(categories[one.child], categories[one.parent])
+            if one.child in categories:
+                categories[one.child] = one.codes(categories[one.child], categories[one.parent])
+        numbers = self._usual_values(categories)
+        for position, name in enumerate(self.scored):
+            mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
+            numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
+        numbers = {name: numbers[name] for name in self.scored}
         self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
         return self.schema.restore(Cells(numbers, categories), len(rows.codes), seed)
+
+    def compared(self, table: pa.Table) -> dict[str, np.ndarray]:
+        """Give the values of the number columns of a table, and of some what is usual (`Usual.column`).
+
+        Args:
+            table: N rows with the schema's columns.
+
+        Returns:
+            Values by name, NaN where missing, (N,) each.
+
+        Raises:
+            TableError: if a category holds a level that the schema does not know.
+        """
+        cells = self.schema.cells(table)
+        return {**cells.numbers, **self._usual_values(_category_codes(self.schema, cells, self.levels)[1])}
+
+    def _usual_values(self, categories: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        usual = [one for one in self.usual if one.child not in self.levels]
+        return {one.column: one.table[categories[one.parent]] for one in usual}
 
     def present(self, rows: Chosen) -> np.ndarray:
         """Tell which scores stand for a value rather than a missing cell.
@@ -359,12 +387,12 @@ class Codec:
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
-        rows = table.num_rows
+        _, levels = _category_codes(self.schema, cells, self.levels)
+        values, rows = {**cells.numbers, **self._usual_values(levels)}, table.num_rows
         codes: dict[tuple[str, str], np.ndarray] = {}
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
         for position, name in enumerate(self.scored):
-            low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, cells.numbers)
-        _, levels = _category_codes(self.schema, cells, self.levels)
+            low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, values)
         for name, code in _told_codes(levels, self.usual).items():
             if name in self.digits:
                 codes[name, "level"] = self.digits[name].group[code]
@@ -440,9 +468,10 @@ class Codec:
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         usual = []
         for i, (child, parent) in enumerate(said.get("usual", [])):  # models of before have none
-            table, size = arrays[f"usual.{i}"].numpy(), said["levels"][child]
-            if table.shape != (said["levels"][parent],) or table.min() < 0 or table.max() >= size:
-                raise ValueError(f"the usual levels of {child!r} by {parent!r} have shape {table.shape}")
+            table, levels = arrays[f"usual.{i}"].numpy(), said["levels"]
+            known = table.shape == (levels[parent],) and (child in levels or child in numbers)
+            if not known or (child in levels and not 0 <= table.min() <= table.max() < levels[child]):
+                raise ValueError(f"what is usual of {child!r} by {parent!r} has shape {table.shape}")
             usual.append(Usual(child, parent, table))
         digits = {
             name: Digits(arrays[f"digits.{i}.group"].numpy(), arrays[f"digits.{i}.member"].numpy())
@@ -455,12 +484,15 @@ class Codec:
 
 def _told_levels(levels: Mapping[str, int], usual: Sequence[Usual]) -> dict[str, int]:
     """Number of codes of each category as it is encoded."""
-    return {**levels, **{one.child: levels[one.child] + 1 for one in usual}}
+    return {**levels, **{one.child: levels[one.child] + 1 for one in usual if one.child in levels}}
 
 
 def _told_codes(codes: Mapping[str, np.ndarray], usual: Sequence[Usual]) -> dict[str, np.ndarray]:
     """Codes of each category as it is encoded."""
-    return {**codes, **{one.child: one.told(codes[one.child], codes[one.parent]) for one in usual}}
+    return {
+        **codes,
+        **{one.child: one.told(codes[one.child], codes[one.parent]) for one in usual if one.child in codes},
+    }
 
 
 def _category_codes(

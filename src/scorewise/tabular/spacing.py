@@ -73,7 +73,7 @@ def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> t
     """
     temporal = {column.name for column in codec.schema.numbers if column.origin is not None}
     names = [name for name in codec.scored if name not in temporal and codec.numbers[name].gap is None]
-    own = codec.schema.cells(codec.restore(made, adjust=adjust)).numbers
+    own = codec.compared(codec.restore(made, adjust=adjust))
 
     def movable(name: str, values: Values) -> np.ndarray:
         number = codec.numbers[name]

@@ -203,7 +203,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
         sampled = calibration_rows(table.num_rows, stages.coarse.state.step)
-        calibrating = calibrate(network, codec, schema.cells(table).numbers, sampled, self.seed)
+        calibrating = calibrate(network, codec, codec.compared(table), sampled, self.seed)
         while True:
             try:
                 made = next(calibrating)

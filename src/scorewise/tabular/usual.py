@@ -1,4 +1,4 @@
-"""Usual levels: categories that another one nearly determines, told as what goes with its level, or what else."""
+"""Usual levels and values: columns that a category nearly determines, told as what goes with it, or what else."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,21 +14,27 @@ PARENTS = 25
 
 
 class Usual(NamedTuple):
-    """A category that is told by whether it has the level that usually goes with the level of another one.
+    """A column that is told by whether it has the level, or the value, that usually goes with the level of a category.
 
     Attributes:
-        child: name of the category.
-        parent: name of the other one.
-        table: usual code of the child for each code of the parent, shape (levels of the parent,); its most frequent
-            code where fewer than `FEWEST_ALIKE` rows of a level share one: single rows do not tell.
+        child: name of the column.
+        parent: name of the category.
+        table: what is usual of the child for each code of the parent, shape (levels of the parent,): a code where the
+            child is a category, else a value, NaN for a missing one. It is the child's most frequent one where fewer
+            than `FEWEST_ALIKE` rows of a level share one: single rows do not tell.
     """
 
     child: str
     parent: str
     table: np.ndarray
 
+    @property
+    def column(self) -> str:
+        """The name of the usual values among those of all number columns; no column of a table has it."""
+        return f"\0usual {self.child}"
+
     def told(self, child: np.ndarray, parent: np.ndarray) -> np.ndarray:
-        """Tell a category by its parent.
+        """Tell a category by its parent; a number is compared with its usual value (`Number.parents`).
 
         Args:
             child: its codes, shape (N,).
@@ -52,32 +58,39 @@ class Usual(NamedTuple):
         return np.where(told == 0, self.table[parent], told - 1)
 
 
-def find_usual(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> list[Usual]:
-    """Find categories that another one nearly determines.
+def find_usual(
+    codes: Mapping[str, np.ndarray], levels: Mapping[str, int], numbers: Mapping[str, np.ndarray] | None = None
+) -> list[Usual]:
+    """Find columns that a category nearly determines.
 
-    A category is told by the one that leaves least of its entropy, where that is `LEFT` of it at most. What is left is
-    that of `Usual.told`, with the usual code of each row taken from the other rows: many levels of few rows determine
-    anything, but do not foretell it. No category comes to depend on itself.
+    A column is told by the category that leaves least of its entropy, where that is `LEFT` of it at most. What is left
+    is that of `Usual.told`, with the usual code of each row taken from the other rows: many levels of few rows
+    determine anything, but do not foretell it. No category comes to depend on itself.
 
     Args:
         codes: codes of each category, (N,) from 0; missing cells have a code of their own.
         levels: number of codes of each.
+        numbers: values of number columns that may be told, (N,) each, NaN where missing.
 
     Returns:
-        At most one for each category, parents before their children.
+        At most one for each column, parents before their children.
     """
     rows = len(next(iter(codes.values()), []))
     if rows < FEWEST_ROWS:
         return []
+    distinct, children, sizes = {}, dict(codes), dict(levels)
+    for name, values in (numbers or {}).items():
+        distinct[name], children[name] = np.unique(values, return_inverse=True)  # of NaN there is one
+        sizes[name] = len(distinct[name])
     screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
-    quick = {name: one[screen] for name, one in codes.items()}
+    quick = {name: one[screen] for name, one in children.items()}
     entropy = {name: _entropy(np.bincount(one)) for name, one in quick.items()}
-    parents = sorted(quick, key=lambda name: -entropy[name])[:PARENTS]
+    parents = sorted(codes, key=lambda name: -entropy[name])[:PARENTS]
     saved = {}
     for child, own in quick.items():
         for parent in parents:
             if parent != child and entropy[parent] > (1 - LEFT) * entropy[child] > 0:
-                left = _left(own, quick[parent], levels[child], levels[parent])
+                left = _left(own, quick[parent], sizes[child], sizes[parent])
                 if left <= LEFT * entropy[child]:
                     saved[child, parent] = entropy[child] - left
     found: dict[str, Usual] = {}
@@ -86,7 +99,8 @@ def find_usual(codes: Mapping[str, np.ndarray], levels: Mapping[str, int]) -> li
         while line in found and line != child:
             line = found[line].parent
         if child not in found and line != child:
-            found[child] = Usual(child, parent, _table(codes[child], codes[parent], levels[child], levels[parent]))
+            table = _table(children[child], children[parent], sizes[child], sizes[parent])
+            found[child] = Usual(child, parent, distinct[child][table] if child in distinct else table)
     return _ordered(found)
 
 
