@@ -70,7 +70,7 @@ def sales(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     count = 1 + rng.poisson(np.where(discount > 0, 3, 1.5))
     price = (listed * (1 - discount)).round(2)
     shop = rng.choice(list("abc"), rows)
-    return pd.DataFrame({"article": article.astype(str), "price": price, "count": count, "shop": shop})
+    return pd.DataFrame({"article": 10_000 + 7 * article, "price": price, "count": count, "shop": shop})
 
 
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {

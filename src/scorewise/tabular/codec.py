@@ -31,7 +31,7 @@ from scorewise.tabular.relation import Combination
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
-from scorewise.tabular.usual import Usual, find_usual
+from scorewise.tabular.usual import Usual, find_usual, number_codes
 
 MOST_ONE_HOT = 256
 EDGE = 1e-7
@@ -75,7 +75,7 @@ class Codec:
         levels: number of levels of each category, the missing one included.
         determined: columns that others determine; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
-        usual: columns that a category nearly determines; of a category `Usual.told` is encoded, of a number its mode
+        usual: columns that another one nearly determines; of a category `Usual.told` is encoded, of a number its mode
             says whether it has the usual value.
         digits: categories of many levels as two blocks.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
@@ -100,6 +100,10 @@ class Codec:
         self.levels = dict(levels)
         self.determined = determined
         self.usual = tuple(usual)
+        self._late: set[str] = set()  # categories that hang on a number
+        for one in self.usual:
+            if one.child in self.levels and (one.parent not in self.levels or one.parent in self._late):
+                self._late.add(one.child)
         self.digits = dict(digits)
         self.clip = clip
         children = determined.children
@@ -173,12 +177,16 @@ class Codec:
         sums = [one for one in sums if gaps.keys().isdisjoint({one.child, *one.parent.names})]
         apart = determined.children | temporal | gaps.keys()
         told = {name: values[name] for name in numbers if name not in apart}
-        usual = find_usual({n: code for n, code in codes.items() if n not in determined.children}, levels, told)
+        known = {name: numbers[name].values for name in told if len(numbers[name].values)}
+        free_codes = {name: code for name, code in codes.items() if name not in determined.children}
+        usual = find_usual(free_codes, levels, told, known)
         for one in usual:
+            if one.parent in numbers:
+                numbers[one.parent] = numbers[one.parent].coded(values[one.parent][~np.isnan(values[one.parent])])
             if one.child in numbers:
                 parents = (Combination.column(one.column), *numbers[one.child].parents)
                 numbers[one.child] = numbers[one.child]._replace(parents=parents)
-        codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
+        codes, counts = _told_codes(codes, usual, numbers, values), _told_levels(levels, usual)
         digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, determined, sums, usual, digits, clip)
 
@@ -287,14 +295,17 @@ class Codec:
                 categories[name] = self.digits[name].join(codes[name, "level"], codes[name, "member"])
             elif (name, "level") in codes:
                 categories[name] = codes[name, "level"]
-        for one in self.usual:
-            if one.child in categories:
-                categories[one.child] = one.codes(categories[one.child], categories[one.parent])
-        numbers = self._usual_values(categories)
+        numbers: dict[str, np.ndarray] = {}
+        self._settle(categories, numbers, late=False)
+        usual = {one.child: one for one in self.usual}
         for position, name in enumerate(self.scored):
+            if name in usual:
+                one = usual[name]
+                numbers[one.column] = one.table[_codes_of(one.parent, self.numbers, categories, numbers)]
             mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
             numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
         numbers = {name: numbers[name] for name in self.scored}
+        self._settle(categories, numbers, late=True)
         self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
@@ -313,11 +324,21 @@ class Codec:
             TableError: if a category holds a level that the schema does not know.
         """
         cells = self.schema.cells(table)
-        return {**cells.numbers, **self._usual_values(_category_codes(self.schema, cells, self.levels)[1])}
+        return self._compared(cells.numbers, _category_codes(self.schema, cells, self.levels)[1])
 
-    def _usual_values(self, categories: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _compared(
+        self, numbers: Mapping[str, np.ndarray], categories: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         usual = [one for one in self.usual if one.child not in self.levels]
-        return {one.column: one.table[categories[one.parent]] for one in usual}
+        tables = {one.column: one.table[_codes_of(one.parent, self.numbers, categories, numbers)] for one in usual}
+        return {**numbers, **tables}
+
+    def _settle(self, categories: dict[str, np.ndarray], numbers: Mapping[str, np.ndarray], late: bool) -> None:
+        """Give the codes back of the categories that are told by categories alone, or those that numbers tell."""
+        for one in self.usual:
+            if one.child in categories and (one.child in self._late) == late:
+                parent = _codes_of(one.parent, self.numbers, categories, numbers)
+                categories[one.child] = one.codes(categories[one.child], parent)
 
     def present(self, rows: Chosen) -> np.ndarray:
         """Tell which scores stand for a value rather than a missing cell.
@@ -388,12 +409,12 @@ class Codec:
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
         _, levels = _category_codes(self.schema, cells, self.levels)
-        values, rows = {**cells.numbers, **self._usual_values(levels)}, table.num_rows
+        values, rows = self._compared(cells.numbers, levels), table.num_rows
         codes: dict[tuple[str, str], np.ndarray] = {}
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
         for position, name in enumerate(self.scored):
             low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, values)
-        for name, code in _told_codes(levels, self.usual).items():
+        for name, code in _told_codes(levels, self.usual, self.numbers, cells.numbers).items():
             if name in self.digits:
                 codes[name, "level"] = self.digits[name].group[code]
                 codes[name, "member"] = self.digits[name].member[code]
@@ -469,7 +490,8 @@ class Codec:
         usual = []
         for i, (child, parent) in enumerate(said.get("usual", [])):  # models of before have none
             table, levels = arrays[f"usual.{i}"].numpy(), said["levels"]
-            known = table.shape == (levels[parent],) and (child in levels or child in numbers)
+            size = len(numbers[parent].values) + 1 if parent in numbers else levels[parent]
+            known = table.shape == (size,) and (child in levels or child in numbers)
             if not known or (child in levels and not 0 <= table.min() <= table.max() < levels[child]):
                 raise ValueError(f"what is usual of {child!r} by {parent!r} has shape {table.shape}")
             usual.append(Usual(child, parent, table))
@@ -487,12 +509,25 @@ def _told_levels(levels: Mapping[str, int], usual: Sequence[Usual]) -> dict[str,
     return {**levels, **{one.child: levels[one.child] + 1 for one in usual if one.child in levels}}
 
 
-def _told_codes(codes: Mapping[str, np.ndarray], usual: Sequence[Usual]) -> dict[str, np.ndarray]:
+def _told_codes(
+    codes: Mapping[str, np.ndarray],
+    usual: Sequence[Usual],
+    numbers: Mapping[str, Number],
+    values: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
     """Codes of each category as it is encoded."""
+    told = [one for one in usual if one.child in codes]
     return {
         **codes,
-        **{one.child: one.told(codes[one.child], codes[one.parent]) for one in usual if one.child in codes},
+        **{one.child: one.told(codes[one.child], _codes_of(one.parent, numbers, codes, values)) for one in told},
     }
+
+
+def _codes_of(
+    name: str, numbers: Mapping[str, Number], categories: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Codes of a category, or of a number of recurring values."""
+    return number_codes(values[name], numbers[name].values) if name in numbers else categories[name]
 
 
 def _category_codes(

@@ -13,6 +13,7 @@ from scorewise.tabular.moment import find_parts, part_code, parts
 from scorewise.tabular.number import Number
 from scorewise.tabular.relation import Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
+from scorewise.tabular.usual import number_codes
 from scorewise.tabular.weighted import WeightedSum, find_weighted_sums
 
 
@@ -106,9 +107,7 @@ class Determined(NamedTuple):
             if function.part is not None:
                 code = part_code(function, schema.column(parent), numbers[parent])
             elif parent in known:
-                values = known[parent].values
-                nearest = np.searchsorted((values[1:] + values[:-1]) / 2, numbers[parent])
-                code = np.where(np.isnan(numbers[parent]), len(values), nearest)
+                code = number_codes(numbers[parent], known[parent].values)
             else:
                 code = categories[parent]
             image = table[code]
