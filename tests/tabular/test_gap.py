@@ -141,6 +141,16 @@ def test_columns_that_are_told_in_few_values_anyway_stay() -> None:
     assert _parents(_orders(), ("due",)) == {"paid": "due"}
 
 
+def test_huge_numbers_and_columns_of_zeros_are_no_trouble() -> None:
+    generator = np.random.default_rng(0)
+    huge = generator.choice([-1e308, 1e308], _ROWS) * generator.random(_ROWS)
+    zero = np.where(generator.random(_ROWS) < 0.5, 0.0, huge)
+    assert _parents(pd.DataFrame({"a": huge, "b": -huge[::-1], "c": zero})) == {}
+    few = pd.DataFrame({"a": np.where(np.arange(_ROWS) < 80, 1.5, 0.0), "b": np.zeros(_ROWS)})
+    few.loc[90:95, "b"] = generator.random(6)
+    assert _parents(few) == {}
+
+
 def test_a_number_is_not_told_from_a_moment_nor_a_moment_from_a_time() -> None:
     day = np.random.default_rng(0).integers(0, 80_000, _ROWS)
     times = [(datetime.datetime(2000, 1, 1) + datetime.timedelta(seconds=int(s) + 60)).time() for s in day]

@@ -105,6 +105,15 @@ def test_values_that_many_rows_share_stay_and_moved_ones_come_to_the_grid() -> N
     assert _off(free, -1) < 0.9
 
 
+def test_huge_numbers_are_no_trouble() -> None:
+    rng = np.random.default_rng(0)
+    huge = {name: rng.choice([-1e308, 1e308], _ROWS) * rng.random(_ROWS) for name in "abc"}
+    codec = Codec.fit(pd.DataFrame(huge))
+    rows = codec.choose(rng.normal(size=(_ROWS, codec.layout.width)))
+    found = fit_spacings(codec, huge, rows, adjustment(()))
+    assert np.isfinite(codec.restore(rows, adjust=adjustment(found)).to_pandas()).all(axis=None)
+
+
 def test_moments_are_left_alone() -> None:
     def frame(seed: int, blur: float) -> pd.DataFrame:
         seconds = pd.DataFrame(_striped(seed, blur))[["a", "b"]] * 86_400

@@ -194,7 +194,7 @@ def calibrate(
     Args:
         network: the denoiser; its log-odds of levels are shifted.
         codec: of the table.
-        cells: values of the table's number columns, (N,) each.
+        cells: what `Codec.compared` gives of the table.
         rows: number of rows to sample in all, 1 or more.
         seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
 

@@ -100,10 +100,6 @@ class Codec:
         self.levels = dict(levels)
         self.determined = determined
         self.usual = tuple(usual)
-        self._late: set[str] = set()  # categories that hang on a number
-        for one in self.usual:
-            if one.child in self.levels and (one.parent not in self.levels or one.parent in self._late):
-                self._late.add(one.child)
         self.digits = dict(digits)
         self.clip = clip
         children = determined.children
@@ -186,7 +182,7 @@ class Codec:
             if one.child in numbers:
                 parents = (Combination.column(one.column), *numbers[one.child].parents)
                 numbers[one.child] = numbers[one.child]._replace(parents=parents)
-        codes, counts = _told_codes(codes, usual, numbers, values), _told_levels(levels, usual)
+        codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
         digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
         return cls(schema, numbers, levels, determined, sums, usual, digits, clip)
 
@@ -295,8 +291,10 @@ class Codec:
                 categories[name] = self.digits[name].join(codes[name, "level"], codes[name, "member"])
             elif (name, "level") in codes:
                 categories[name] = codes[name, "level"]
+        for one in self.usual:
+            if one.child in categories:
+                categories[one.child] = one.codes(categories[one.child], categories[one.parent])
         numbers: dict[str, np.ndarray] = {}
-        self._settle(categories, numbers, late=False)
         usual = {one.child: one for one in self.usual}
         for position, name in enumerate(self.scored):
             if name in usual:
@@ -305,7 +303,6 @@ class Codec:
             mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
             numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
         numbers = {name: numbers[name] for name in self.scored}
-        self._settle(categories, numbers, late=True)
         self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
@@ -332,13 +329,6 @@ class Codec:
         usual = [one for one in self.usual if one.child not in self.levels]
         tables = {one.column: one.table[_codes_of(one.parent, self.numbers, categories, numbers)] for one in usual}
         return {**numbers, **tables}
-
-    def _settle(self, categories: dict[str, np.ndarray], numbers: Mapping[str, np.ndarray], late: bool) -> None:
-        """Give the codes back of the categories that are told by categories alone, or those that numbers tell."""
-        for one in self.usual:
-            if one.child in categories and (one.child in self._late) == late:
-                parent = _codes_of(one.parent, self.numbers, categories, numbers)
-                categories[one.child] = one.codes(categories[one.child], parent)
 
     def present(self, rows: Chosen) -> np.ndarray:
         """Tell which scores stand for a value rather than a missing cell.
@@ -414,7 +404,7 @@ class Codec:
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
         for position, name in enumerate(self.scored):
             low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, values)
-        for name, code in _told_codes(levels, self.usual, self.numbers, cells.numbers).items():
+        for name, code in _told_codes(levels, self.usual).items():
             if name in self.digits:
                 codes[name, "level"] = self.digits[name].group[code]
                 codes[name, "member"] = self.digits[name].member[code]
@@ -492,6 +482,7 @@ class Codec:
             table, levels = arrays[f"usual.{i}"].numpy(), said["levels"]
             size = len(numbers[parent].values) + 1 if parent in numbers else levels[parent]
             known = table.shape == (size,) and (child in levels or child in numbers)
+            known = known and (parent in levels or child in numbers)
             if not known or (child in levels and not 0 <= table.min() <= table.max() < levels[child]):
                 raise ValueError(f"what is usual of {child!r} by {parent!r} has shape {table.shape}")
             usual.append(Usual(child, parent, table))
@@ -509,18 +500,10 @@ def _told_levels(levels: Mapping[str, int], usual: Sequence[Usual]) -> dict[str,
     return {**levels, **{one.child: levels[one.child] + 1 for one in usual if one.child in levels}}
 
 
-def _told_codes(
-    codes: Mapping[str, np.ndarray],
-    usual: Sequence[Usual],
-    numbers: Mapping[str, Number],
-    values: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
+def _told_codes(codes: Mapping[str, np.ndarray], usual: Sequence[Usual]) -> dict[str, np.ndarray]:
     """Codes of each category as it is encoded."""
     told = [one for one in usual if one.child in codes]
-    return {
-        **codes,
-        **{one.child: one.told(codes[one.child], _codes_of(one.parent, numbers, codes, values)) for one in told},
-    }
+    return {**codes, **{one.child: one.told(codes[one.child], codes[one.parent]) for one in told}}
 
 
 def _codes_of(

@@ -167,13 +167,14 @@ def _gain(child: Column, gap: Gap, values: Mapping[str, np.ndarray]) -> tuple[fl
 
     The first is 0 where too few rows tell.
     """
-    gaps = gap.of(values[child.name], values)
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values, which are then as good as missing
+        gaps = gap.of(values[child.name], values)
     known, told = np.isfinite(gaps), np.isfinite(gaps) & (gaps != 0)
     if np.count_nonzero(told) < max(FEWEST_ROWS, LEAST_SHARE * len(gaps)):
         return 0.0, 0.0
     own = values[child.name][told]
     if child.origin is None:
-        unit = ROUNDING * np.abs(own).max()
+        unit = ROUNDING * float(np.abs(own).max()) or 1.0
     else:
         unit = max(1.0, float(np.subtract(*np.quantile(own, [0.75, 0.25]))) / RESOLUTION)
     return _entropy(own, unit) - _entropy(gaps[told], unit), _entropy(gaps[known], unit)

@@ -120,7 +120,7 @@ def fit_ratios(
 
     Args:
         codec: of the table.
-        cells: values of the table's number columns, (N,) each.
+        cells: what `Codec.compared` gives of the table.
         made: rows that the model made, calibrated.
         pairs: names of two columns to compare, the earlier one first.
 

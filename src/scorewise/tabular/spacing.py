@@ -49,7 +49,8 @@ class Spacing(NamedTuple):
         Returns:
             The values; those that are not movable, or at no distance, are as they were.
         """
-        distance = child - parent
+        with np.errstate(over="ignore"):  # of huge values, which stay
+            distance = child - parent
         inside = np.interp(distance, self.made, self.images)
         low, high = self.images[0] - self.made[0], self.images[-1] - self.made[-1]
         ends = [distance < self.made[0], distance > self.made[-1]]
@@ -64,7 +65,7 @@ def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> t
 
     Args:
         codec: of the table.
-        cells: values of the table's number columns, (N,) each.
+        cells: what `Codec.compared` gives of the table.
         made: rows that the model made, calibrated.
         adjust: what is mended before.
 
@@ -82,7 +83,8 @@ def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> t
     def settled(name: str, values: np.ndarray) -> np.ndarray:
         return codec.numbers[name].marginal.snap(values)
 
-    return spacings(names, cells, own, movable, settled)
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values, whose distances are then as good as missing
+        return spacings(names, cells, own, movable, settled)
 
 
 def spacings(

@@ -82,9 +82,8 @@ def find_usual(
 
     A column is told by the one that leaves least of its entropy, where that is `LEFT` of it at most. What is left is
     that of `Usual.told`, with the usual code of each row taken from the other rows: many levels of few rows determine
-    anything, but do not foretell it. Categories tell before numbers do. A number that tells is told by none, and stands
-    before the numbers that it tells, so that rows can be decoded: the categories that categories tell, the numbers in
-    their order, and what numbers tell of categories.
+    anything, but do not foretell it. Where no category tells a number, a number before it may; categories are told by
+    categories alone, since a network knows a level better than a number that would stand for it.
 
     Args:
         codes: codes of each category, (N,) from 0; missing cells have a code of their own.
@@ -96,68 +95,62 @@ def find_usual(
         At most one for each column, parents before their children.
     """
     numbers, known = numbers or {}, known or {}
-    everything = {**codes, **numbers}
-    rows = len(next(iter(everything.values()), []))
+    rows = len(next(iter({**codes, **numbers}.values()), []))
     if rows < FEWEST_ROWS:
         return []
-    distinct, children, sizes = {}, dict(codes), dict(levels)
-    for name, values in numbers.items():
-        distinct[name], children[name] = np.unique(values, return_inverse=True)  # of NaN there is one
-        sizes[name] = len(distinct[name])
-    tell = {**codes, **{name: number_codes(numbers[name], own) for name, own in known.items()}}
-    told_by = {**levels, **{name: len(own) + 1 for name, own in known.items()}}
+
+    def coded(name: str, some: np.ndarray) -> tuple[np.ndarray, int, np.ndarray | None]:
+        """Codes of a column that may be told, how many there are, and of a number its values."""
+        if name in codes:
+            return codes[name][some], levels[name], None
+        distinct, own = np.unique(numbers[name][some], return_inverse=True)  # of NaN there is one
+        return own, len(distinct), distinct
+
+    def telling(name: str, some: np.ndarray) -> tuple[np.ndarray, int]:
+        """Codes of a column that may tell, and how many there are."""
+        if name in codes:
+            return codes[name][some], levels[name]
+        return number_codes(numbers[name][some], known[name]), len(known[name]) + 1
+
+    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
+    children = {name: coded(name, screen)[:2] for name in (*codes, *numbers)}
     found: dict[str, Usual] = {}
-    for kind in (codes, known):
-        parents = {name: tell[name] for name in kind}
-        saved = _saved({n: c for n, c in children.items() if n not in found}, sizes, parents, told_by)
+    for telling_ones in (codes, known):
+        told = {n: one for n, one in children.items() if telling_ones is codes or (n in numbers and n not in found)}
+        saved = _saved(told, {name: telling(name, screen) for name in telling_ones})
         for child, parent in sorted(saved, key=lambda pair: -saved[pair]):
             if child not in found and _may_tell(child, parent, found, list(numbers)):
-                table = _table(children[child], tell[parent], sizes[child], told_by[parent])
-                found[child] = Usual(child, parent, distinct[child][table] if child in distinct else table)
+                own, size, distinct = coded(child, np.arange(rows))
+                table = _table(own, size, *telling(parent, np.arange(rows)))
+                found[child] = Usual(child, parent, table if distinct is None else distinct[table])
     return _ordered(found)
 
 
 def _saved(
-    children: Mapping[str, np.ndarray],
-    sizes: Mapping[str, int],
-    parents: Mapping[str, np.ndarray],
-    levels: Mapping[str, int],
+    children: Mapping[str, tuple[np.ndarray, int]], parents: Mapping[str, tuple[np.ndarray, int]]
 ) -> dict[tuple[str, str], float]:
     """Nats a row that each column saves each other one, where what is left is little enough."""
-    rows = len(next(iter(parents.values()), []))
-    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
-    quick, own = ({name: one[screen] for name, one in some.items()} for some in (parents, children))
-    spread, entropy = ({name: _entropy(np.bincount(one)) for name, one in some.items()} for some in (quick, own))
+    spread, entropy = (
+        {name: _entropy(np.bincount(one)) for name, (one, _) in kind.items()} for kind in (parents, children)
+    )
     saved = {}
-    for parent in sorted(quick, key=lambda name: -spread[name])[:PARENTS]:
-        for child, codes in own.items():
+    for parent in sorted(parents, key=lambda name: -spread[name])[:PARENTS]:
+        for child, coded in children.items():
             if parent != child and spread[parent] > (1 - LEFT) * entropy[child] > 0:
-                left = _left(codes, quick[parent], sizes[child], levels[parent])
+                left = _left(*coded, *parents[parent])
                 if left <= LEFT * entropy[child]:
                     saved[child, parent] = entropy[child] - left
     return saved
 
 
 def _may_tell(child: str, parent: str, found: Mapping[str, Usual], numbers: list[str]) -> bool:
-    """Whether rows can be decoded where a column is told by another one, too."""
-    if child in _line(parent, found):
-        return False
-    if parent not in numbers:
-        return True
-    telling = {name for one in found for name in _line(one, found)[1:]}
-    if parent in found or (child in numbers and child in telling):
-        return False
-    if child in numbers:
+    """Whether a column does not come to depend on itself, nor a number on a later one, where another one tells it."""
+    if parent in numbers:
         return numbers.index(parent) < numbers.index(child)
-    return not any(one in numbers and child in _line(one, found) for one in found)
-
-
-def _line(name: str, found: Mapping[str, Usual]) -> list[str]:
-    """A column, the one that tells it, and so on."""
-    line = [name]
+    line = [parent]
     while line[-1] in found:
         line.append(found[line[-1]].parent)
-    return line
+    return child not in line
 
 
 def _ordered(found: Mapping[str, Usual]) -> list[Usual]:
@@ -178,7 +171,7 @@ def _entropy(counts: np.ndarray) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def _best(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _best(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Most frequent code of the child at each level of the parent, rows that have it, and rows of the next one."""
     pairs, counts = np.unique(parent * size + child, return_counts=True)
     at, code = np.divmod(pairs, size)
@@ -192,9 +185,9 @@ def _best(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> tupl
     return best, alike, others
 
 
-def _left(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> float:
+def _left(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> float:
     """Entropy that is left of a category, the usual codes taken from other rows; infinite where too few rows tell."""
-    best, alike, others = _best(child, parent, size, levels)
+    best, alike, others = _best(child, size, parent, levels)
     most = int(np.bincount(child).argmax())
     known = (alike[parent] > FEWEST_ALIKE) & (alike[parent] - 1 > others[parent])
     usual = np.where(known & (best[parent] == child), child, np.where(alike[parent] < FEWEST_ALIKE, most, -1))
@@ -204,6 +197,6 @@ def _left(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> floa
     return _entropy(np.append(np.bincount(child[~agree], minlength=size), np.count_nonzero(agree)))
 
 
-def _table(child: np.ndarray, parent: np.ndarray, size: int, levels: int) -> np.ndarray:
-    best, alike, _ = _best(child, parent, size, levels)
+def _table(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> np.ndarray:
+    best, alike, _ = _best(child, size, parent, levels)
     return np.where(alike >= FEWEST_ALIKE, best, np.bincount(child).argmax())
