@@ -62,6 +62,24 @@ def test_a_day_is_told_from_the_one_that_it_follows_at_recurring_distances() -> 
     assert abs((made["due"] == made["paid"]).mean() - (orders["due"] == orders["paid"]).mean()) < 0.03
 
 
+def test_gaps_are_those_of_the_calendar_and_of_the_cents() -> None:
+    orders = _orders()
+    values = Schema.infer(to_arrow(orders)).cells(to_arrow(orders)).numbers
+    gaps = _gaps(orders)
+    assert np.array_equal(gaps["due"].of(values["due"], values), (orders["due"] - orders["ordered"]).dt.days)
+    assert np.array_equal(gaps["paid"].of(values["paid"], values), (orders["paid"] - orders["due"]).dt.days)
+    generator = np.random.default_rng(0)
+    price = generator.lognormal(3, 1, _ROWS).round(2)
+    off = generator.choice([0.0, 0.15, 0.3], _ROWS)
+    frame = pd.DataFrame({"price": price, "paid": (price - off).round(2)})
+    paid = Codec.fit(frame).numbers["paid"]
+    assert (paid.modes, paid.marginal.step) == (1, 0.01)  # equal ones are a gap of 0
+    assert paid.gap is not None
+    cells = {name: frame[name].to_numpy() for name in frame}
+    assert set(paid.gap.of(cells["paid"], cells)) == {0.0, -0.15, -0.3}
+    assert np.array_equal(paid.gap.child(-off, cells, clip=True), cells["paid"])
+
+
 def test_days_beyond_the_table_are_given_where_numbers_are_not_clipped() -> None:
     orders = _orders()
     orders = orders[orders["due"] < "2024-06-01"]
@@ -125,6 +143,20 @@ def test_numbers_have_to_recur_and_not_only_to_be_near() -> None:
     assert _parents(pd.DataFrame({"bill": bill, "equal": np.where(generator.random(_ROWS) < 0.97, bill, near)})) == {}
 
 
+def test_a_column_that_is_told_from_another_one_is_in_no_sum() -> None:
+    generator = np.random.default_rng(0)
+    bill = np.exp(generator.normal(9, 1, _ROWS)).round()
+    part = np.exp(generator.normal(8, 1, _ROWS)).round()
+    total = np.where(generator.random(_ROWS) < 0.1, bill, bill + part)
+    frame = pd.DataFrame({"bill": bill, "part": part, "total": total})
+    assert {one.child for one in Codec.fit(frame).sums} == {"bill"}
+    told = Codec.fit(
+        frame.assign(other=bill + generator.choice([0, 25, 50], _ROWS))[["other", "bill", "part", "total"]]
+    )
+    assert told.numbers["bill"].gap is not None
+    assert all("bill" not in (one.child, *one.parent.names) for one in told.sums)
+
+
 def test_columns_that_are_told_in_few_values_anyway_stay() -> None:
     generator = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -154,7 +186,8 @@ def test_huge_numbers_and_columns_of_zeros_are_no_trouble() -> None:
 def test_a_number_is_not_told_from_a_moment_nor_a_moment_from_a_time() -> None:
     day = np.random.default_rng(0).integers(0, 80_000, _ROWS)
     times = [(datetime.datetime(2000, 1, 1) + datetime.timedelta(seconds=int(s) + 60)).time() for s in day]
-    frame = pd.DataFrame({"day": _days(day % 20_000), "number": day % 20_000 + 7, "time": times})
+    since = pd.to_timedelta(day % 20_000 + day % 3, unit="D")
+    frame = pd.DataFrame({"day": _days(day % 20_000), "number": day % 20_000 + 7, "time": times, "since": since})
     assert _parents(frame) == {}
 
 

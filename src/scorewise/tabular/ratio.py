@@ -116,7 +116,7 @@ def fit_ratios(
     """Mend the ratios of a sample's number columns, one column after another.
 
     A column is compared with those that it is paired with, and with its sum, if the codec has one. Columns that hold
-    times, or are measured from another one, have no ratios. Of more than `MOST_ROWS` rows some are taken.
+    times have no ratios, nor do those that are measured from another one. Of more than `MOST_ROWS` rows some are taken.
 
     Args:
         codec: of the table.
@@ -127,11 +127,10 @@ def fit_ratios(
     Returns:
         At most one map for each column, in the order of the columns.
     """
-    apart = {column.name for column in codec.schema.numbers if column.origin is not None}
-    apart |= {name for name, number in codec.numbers.items() if number.gap is not None}
+    temporal = {column.name for column in codec.schema.numbers if column.origin is not None}
     parents: dict[str, list[Combination]] = {}
     for parent, child in pairs:
-        if not {parent, child} & apart:
+        if not {parent, child} & temporal:
             parents.setdefault(child, []).append(Combination.column(parent))
     for child, total in codec.sums:
         parents.setdefault(child, []).append(total)
