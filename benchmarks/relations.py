@@ -4,9 +4,9 @@
 
 Magic, and three tables that are made up here, with the relations of which such tables are full: orders with the days on
 which they were due and paid, games in parks of which most have one team, and sales of articles, most of which have one
-price. Each is fitted by default, and as many
-rows as it has are sampled and scored. A table that is in the JSON file is measured anew only if it is named. With `--against` the package in another folder is measured, too, in a process of
-its own.
+price. Each is fitted by default, and as many rows as it has are sampled and scored. With `--against` the package in
+another folder is measured, too, in a process of its own. A table that is in the JSON file is measured again only if it
+is named.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
 def main() -> None:
     """Measure the tables named on the command line."""
     parser = arguments("What relations found in the data are worth.", Path(__file__).with_suffix(".json"))
-    parser.add_argument("tables", nargs="*", metavar="TABLE", default=list(TABLES))
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -131,7 +131,7 @@ def main() -> None:
     found: dict[str, Any] = (
         json.loads(options.out.read_text(encoding="utf-8"))["tables"] if options.out.exists() else {}
     )
-    for name in options.tables:
+    for name in options.tables or [name for name in TABLES if name not in found]:
         before = {"before": elsewhere(name, options.against)} if options.against else {}
         found[name] = {**before, "this": measure(name)}
         print(name, found[name], flush=True)
