@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from scorewise.tabular.codec import MOST_ONE_HOT, Codec
 from scorewise.tabular.synthesizer import Synthesizer
@@ -101,6 +102,9 @@ def test_a_table_comes_back_and_noise_gives_usual_teams() -> None:
     others = codec.arrays() | {"usual.0": codec.arrays()["usual.0"][1:]}
     with pytest.raises(ValueError, match="what is usual of 'team' by 'park' has shape"):
         Codec.from_parts(codec.to_json(), others)
+    others = codec.arrays() | {"usual.0": torch.zeros(len(codec.numbers["score"].values) + 1, dtype=torch.int64)}
+    with pytest.raises(ValueError, match="what is usual of 'team' by 'score' has shape"):
+        Codec.from_parts({**codec.to_json(), "usual": [["team", "score"]]}, others)
 
 
 def test_categories_of_hundreds_of_levels_are_told_as_well() -> None:
@@ -186,7 +190,7 @@ def test_numbers_are_told_by_those_before_them_and_categories_by_categories() ->
 
 def test_what_is_told_from_a_number_before_it_is_not_told_twice() -> None:
     sales = _sales(0)
-    sales["paid"] = (sales["price"] - np.random.default_rng(3).choice([0.0, 0.5], len(sales))).round(2)
+    sales["paid"] = (sales["price"] - np.random.default_rng(3).choice([0.0, 0.5], len(sales), p=[0.9, 0.1])).round(2)
     codec = Codec.fit(sales)
     assert [one.child for one in codec.usual] == ["price"]
     assert codec.numbers["paid"].gap is not None
