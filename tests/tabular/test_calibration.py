@@ -121,6 +121,23 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
     assert (mended[mended.abs() < 0.1] - 0.005).abs().median() < 0.015
 
 
+def test_stripes_of_two_columns_are_calibrated_and_restored() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(200, 60, 4_000).round(1)
+    b = (a + 20 * ((rng.normal(0, 80, 4_000) - a) / 20).round() + rng.normal(0, 1, 4_000)).round(1)
+    table = to_arrow(pd.DataFrame({"a": a, "b": b}))
+    codec = Codec.fit(table)
+    network = TableDenoiser(codec.layout, codec.moments(codec.compact(table)), 16, 1, torch.Generator().manual_seed(0))
+    calibration = returned(calibrate(network.eval(), codec, codec.compared(table), 4_096, seed=3))
+    assert [(one.child, one.parent) for one in calibration.spacings] == [("b", Combination.column("a"))]
+    made = joined([chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, 0).draw)])
+    plain, mended = (
+        one.restore(codec, made).to_pandas().eval("b - a") for one in (Calibration(calibration.quantiles), calibration)
+    )
+    assert (plain - 20 * (plain / 20).round()).abs().median() > 4
+    assert (mended - 20 * (mended / 20).round()).abs().median() < 1.5
+
+
 def test_a_calibration_survives_being_written_and_read_if_it_fits_the_codec() -> None:
     codec = Codec.fit(pd.DataFrame(np.random.default_rng(1).lognormal(size=(60, 2)), columns=["a", "b"]))
     ratio = Ratio("b", Combination.column("a"), np.array([1.0, 2.0]), np.tile(GRID / 2, (3, 1)))

@@ -116,13 +116,27 @@ def test_huge_numbers_are_no_trouble() -> None:
 
 def test_moments_are_left_alone() -> None:
     def frame(seed: int, blur: float) -> pd.DataFrame:
-        seconds = pd.DataFrame(_striped(seed, blur))[["a", "b"]] * 86_400
+        seconds = pd.DataFrame(_striped(seed, blur, sign=1))[["a", "b"]] * 86_400
         return seconds.apply(lambda column: pd.Timestamp("2020-01-01") + pd.to_timedelta(column.round(), unit="s"))
 
     real, fake = frame(0, 0.0), frame(1, 10.0)
     codec = Codec.fit(real)
+    assert all(number.gap is None for number in codec.numbers.values())
     rows = codec.choose(codec.encode(fake))
-    assert fit_spacings(codec, codec.schema.cells(to_arrow(real)).numbers, rows, adjustment(())) == ()
+    assert fit_spacings(codec, codec.compared(to_arrow(real)), rows, adjustment(())) == ()
+
+
+def test_what_is_told_from_another_column_is_compared_with_and_not_moved() -> None:
+    def frame(seed: int, blur: float, other: float = 0.0) -> pd.DataFrame:
+        made = pd.DataFrame(_striped(seed, blur)).round(2)
+        steps = np.random.default_rng(seed).choice([0.0, 25.0, 50.0], _ROWS) + 3 * other * (made["c"] > 0)
+        return made.assign(told=(made["a"] + steps).round(2))[["a", "told", "b"]]
+
+    real, fake = frame(0, 0.0), frame(1, 10.0, other=1.0)
+    codec = Codec.fit(real)
+    assert codec.numbers["told"].gap is not None
+    found = fit_spacings(codec, codec.compared(to_arrow(real)), codec.choose(codec.encode(fake)), adjustment(()))
+    assert [one.child for one in found] == ["b"]
 
 
 def test_what_is_missed_is_the_relative_entropy_beyond_chance() -> None:

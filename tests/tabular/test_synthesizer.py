@@ -160,6 +160,7 @@ def test_a_model_has_nothing_of_what_is_rare_where_that_is_hidden(given: Any, tm
     assert ends[0] <= fake["income"].min() < fake["income"].max() <= ends[1]
     facts = json.loads((tmp_path / "hidden" / "model.json").read_text())
     facts["settings"]["protect_extremes"] = facts["settings"].pop("protect_rare")  # as models of before say it
+    facts["ratios"] = facts.pop("calibration")["ratios"]
     (tmp_path / "hidden" / "model.json").write_text(json.dumps(facts))
     assert Synthesizer.load(tmp_path / "hidden").protect_rare
 

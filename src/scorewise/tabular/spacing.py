@@ -61,7 +61,7 @@ class Spacing(NamedTuple):
 def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> tuple[Spacing, ...]:
     """Mend the fine structure of differences and sums of a sample's number columns; see `spacings`.
 
-    Columns that hold times, or are measured from another one, are left alone.
+    Columns that hold times are left alone, and those that are measured from another one are not moved.
 
     Args:
         codec: of the table.
@@ -73,11 +73,13 @@ def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> t
         At most one map for each column, in the order of the columns.
     """
     temporal = {column.name for column in codec.schema.numbers if column.origin is not None}
-    names = [name for name in codec.scored if name not in temporal and codec.numbers[name].gap is None]
+    names = [name for name in codec.scored if name not in temporal]
     own = codec.compared(codec.restore(made, adjust=adjust))
 
     def movable(name: str, values: Values) -> np.ndarray:
         number = codec.numbers[name]
+        if number.gap is not None:
+            return np.zeros(len(values[name]), dtype=bool)
         return number.movable(values[name], number.encode(name, values)[2])
 
     def settled(name: str, values: np.ndarray) -> np.ndarray:
@@ -118,7 +120,8 @@ def spacings(
     real = {name: values[rows] for name, values in real.items()}
     own = {name: values[:MOST_ROWS] for name, values in made.items()}
     parents = max(FEWEST_PARENTS, PAIRS // len(names))
-    first = np.arange(len(own[names[0]])) % 2 == 0
+    # NOTE: at random, since every other row of an evenly spread sequence comes from one half of the space
+    first = np.random.default_rng(1).permutation(len(own[names[0]])) % 2 == 0
     found = []
     for place, child in enumerate(names):
         free, own_free = movable(child, real), movable(child, own)
