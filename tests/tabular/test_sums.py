@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scorewise.tabular.relation import Combination
-from scorewise.tabular.sums import Sum, find_sums, ordered
+from scorewise.tabular.relation import Combination, ordered
+from scorewise.tabular.sums import Sum, find_sums
 
 ROWS = 4_000
 
@@ -103,9 +103,9 @@ def test_the_child_is_the_column_with_fewest_common_values() -> None:
 
 def test_no_column_comes_before_what_it_is_compared_with() -> None:
     names = list(_accounts())
-    order = ordered(names, _found(_accounts()))
+    order = ordered(names, {one.child: one.parent.names for one in _found(_accounts())})
     assert order == ["age", "third", "paid second", "second", "paid first", "first"]
-    assert ordered(names, []) == names
+    assert ordered(names, {}) == names
 
 
 def test_a_combination_adds_up_and_survives_json() -> None:

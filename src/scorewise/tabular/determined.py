@@ -52,7 +52,7 @@ class Determined(NamedTuple):
         values, coded = cells.numbers, dict(codes)
         for name, number in numbers.items():
             if len(number.values):
-                coded[name] = np.searchsorted(number.values, np.where(np.isnan(values[name]), np.inf, values[name]))
+                coded[name] = number_codes(values[name], number.values)
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
         looked_up = find_functions({n: coded[n] for n in schema.learnable if n in coded}, counts)
         known = {one.child for one in looked_up}

@@ -7,6 +7,7 @@ import numpy as np
 
 from scorewise.tabular import dtype, grid
 from scorewise.tabular.column import Column
+from scorewise.tabular.relation import entropy, ranked
 
 SCREENED_ROWS, FEWEST_ROWS, LEAST_SHARE = 2_000, 50, 0.05
 PARENTS = 12
@@ -127,7 +128,7 @@ def find_gaps(
         return {}
     screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
     quick = {name: values[name][screen] for name in names}
-    alike = _alike([quick[name] for name in names])
+    alike = np.abs(np.corrcoef(ranked(np.stack([quick[name] for name in names], 1)).T))
     found: dict[str, Gap] = {}
     for place, child in enumerate(names):
         if child in fixed:
@@ -181,9 +182,7 @@ def _gain(child: Column, gap: Gap, values: Mapping[str, np.ndarray]) -> tuple[fl
 
 
 def _entropy(values: np.ndarray, unit: float) -> float:
-    _, counts = np.unique(np.rint(values / unit), return_counts=True)
-    share = counts / counts.sum()
-    return float(-(share * np.log(share)).sum())
+    return entropy(np.unique(np.rint(values / unit), return_counts=True)[1])
 
 
 def _gridded(gap: Gap, child: np.ndarray, values: Mapping[str, np.ndarray]) -> Gap:
@@ -192,10 +191,3 @@ def _gridded(gap: Gap, child: np.ndarray, values: Mapping[str, np.ndarray]) -> G
         return gap
     steps = gap.of(child, values) / gap.step
     return gap._replace(whole=bool(np.nanmax(np.abs(steps - np.rint(steps))) < OFF_GRID))
-
-
-def _alike(columns: list[np.ndarray]) -> np.ndarray:
-    """Absolute rank correlations of columns, (n, n); 0 where there is none."""
-    ranks = np.stack([np.argsort(np.argsort(column, kind="stable"), kind="stable") for column in columns])
-    correlation: np.ndarray = np.abs(np.corrcoef(ranks.astype(np.float64)))
-    return correlation

@@ -9,8 +9,8 @@ from scipy.special import ndtr
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.gap import Gap
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.relation import Combination, find_equalities
-from scorewise.tabular.sums import Sum, find_sums, ordered
+from scorewise.tabular.relation import Combination, find_equalities, ordered
+from scorewise.tabular.sums import Sum, find_sums
 
 Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 """Of a column's name, its values and which of them may be moved, (N,) each, and the columns before it, to values."""
@@ -187,7 +187,7 @@ def fit_numbers(
     common = {name: np.isnan(v) | np.isin(v, _common(v)) for name, v in values.items()}
     tied = {name: v for name, v in values.items() if name not in temporal}
     sums = find_sums(tied, common)
-    order = ordered(list(values), sums)
+    order = ordered(list(values), {one.child: one.parent.names for one in sums})
     free = {name: ~shared for name, shared in common.items()}
     parents = find_equalities({name: values[name] for name in order if name in tied}, free, sums)
     numbers = {

@@ -164,6 +164,56 @@ def told(parent: np.ndarray, child: np.ndarray) -> int:
     return int(np.count_nonzero(shared & (child != np.bincount(child).argmax())))
 
 
+def ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """Put columns in an order in which each stands after those that it depends on.
+
+    Args:
+        names: in table order.
+        parents: columns that a column depends on; none comes to depend on itself.
+
+    Returns:
+        The names; each comes where it is first needed, and in the order given otherwise.
+    """
+    order: dict[str, None] = {}
+
+    def place(name: str) -> None:
+        for parent in parents.get(name, ()):
+            if parent not in order:
+                place(parent)
+        order[name] = None
+
+    for name in names:
+        if name not in order:
+            place(name)
+    return list(order)
+
+
+def ranked(values: np.ndarray) -> np.ndarray:
+    """Give the ranks of the values of each column, missing ones last.
+
+    Args:
+        values: shape (N, n).
+
+    Returns:
+        Ranks from 0, float64, shape (N, n).
+    """
+    ranks: np.ndarray = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0, kind="stable").astype(np.float64)
+    return ranks
+
+
+def entropy(counts: np.ndarray) -> float:
+    """Give the entropy of shares.
+
+    Args:
+        counts: rows of each kind, shape (K,).
+
+    Returns:
+        Nats.
+    """
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum())
+
+
 def find_equalities(
     numbers: Mapping[str, np.ndarray],
     free: Mapping[str, np.ndarray],

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorewise.tabular.relation import Combination
+from scorewise.tabular.relation import Combination, ranked
 
 FEWEST_ROWS, SCREENED_ROWS = 100, 2_000
 PAIRS, THIRDS = 96, 12
@@ -74,31 +74,6 @@ def find_sums(numbers: Mapping[str, np.ndarray], common: Mapping[str, np.ndarray
     return list(found.values())
 
 
-def ordered(names: Sequence[str], sums: Sequence[Sum]) -> list[str]:
-    """Put columns in an order in which the parents of a sum stand before its child.
-
-    Args:
-        names: in table order.
-        sums: none of which makes a column depend on itself.
-
-    Returns:
-        The names; each comes where it is first needed, and in table order otherwise.
-    """
-    parents = {one.child: one.parent.names for one in sums}
-    order: dict[str, None] = {}
-
-    def place(name: str) -> None:
-        for parent in parents.get(name, ()):
-            if parent not in order:
-                place(parent)
-        order[name] = None
-
-    for name in names:
-        if name not in order:
-            place(name)
-    return list(order)
-
-
 def _terms(*signed: tuple[int, int]) -> _Terms:
     """Put terms in the order of their positions, the first one positive."""
     first, *rest = sorted(signed)
@@ -108,7 +83,7 @@ def _terms(*signed: tuple[int, int]) -> _Terms:
 def _told(values: np.ndarray) -> dict[_Terms, float]:
     """What each signed sum of three columns tells, in nats a row, where it is enough."""
     generator = np.random.default_rng(0)
-    ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0, kind="stable").astype(np.float64)
+    ranks = ranked(values)
     alike = np.abs(np.corrcoef(ranks.T))
     swaps = [_swapped(ranks[:, i], generator) for i in range(values.shape[1])]
     left, right = np.triu_indices(values.shape[1], 1)

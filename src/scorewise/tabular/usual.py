@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scorewise.tabular.relation import entropy, ordered
+
 FEWEST_ROWS, SCREENED_ROWS = 100, 20_000
 FEWEST_ALIKE, FEWEST_TOLD = 2, 20
 """Rows of one level that make what they share usual, and rows, not of the most frequent level, that must tell."""
@@ -123,23 +125,24 @@ def find_usual(
                 own, size, distinct = coded(child, np.arange(rows))
                 table = _table(own, size, *telling(parent, np.arange(rows)))
                 found[child] = Usual(child, parent, table if distinct is None else distinct[table])
-    return _ordered(found)
+    order = ordered(list(found), {child: (one.parent,) for child, one in found.items()})
+    return [found[name] for name in order if name in found]
 
 
 def _saved(
     children: Mapping[str, tuple[np.ndarray, int]], parents: Mapping[str, tuple[np.ndarray, int]]
 ) -> dict[tuple[str, str], float]:
     """Nats a row that each column saves each other one, where what is left is little enough."""
-    spread, entropy = (
-        {name: _entropy(np.bincount(one)) for name, (one, _) in kind.items()} for kind in (parents, children)
+    spread, whole = (
+        {name: entropy(np.bincount(one)) for name, (one, _) in kind.items()} for kind in (parents, children)
     )
     saved = {}
     for parent in sorted(parents, key=lambda name: -spread[name])[:PARENTS]:
         for child, coded in children.items():
-            if parent != child and spread[parent] > (1 - LEFT) * entropy[child] > 0:
+            if parent != child and spread[parent] > (1 - LEFT) * whole[child] > 0:
                 left = _left(*coded, *parents[parent])
-                if left <= LEFT * entropy[child]:
-                    saved[child, parent] = entropy[child] - left
+                if left <= LEFT * whole[child]:
+                    saved[child, parent] = whole[child] - left
     return saved
 
 
@@ -151,24 +154,6 @@ def _may_tell(child: str, parent: str, found: Mapping[str, Usual], numbers: list
     while line[-1] in found:
         line.append(found[line[-1]].parent)
     return child not in line
-
-
-def _ordered(found: Mapping[str, Usual]) -> list[Usual]:
-    placed: dict[str, Usual] = {}
-
-    def place(name: str) -> None:
-        if name in found and name not in placed:
-            place(found[name].parent)
-            placed[name] = found[name]
-
-    for name in found:
-        place(name)
-    return list(placed.values())
-
-
-def _entropy(counts: np.ndarray) -> float:
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log(share)).sum())
 
 
 def _best(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -194,7 +179,7 @@ def _left(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> floa
     agree = usual == child
     if np.count_nonzero(agree & (child != most)) < FEWEST_TOLD:
         return np.inf
-    return _entropy(np.append(np.bincount(child[~agree], minlength=size), np.count_nonzero(agree)))
+    return entropy(np.append(np.bincount(child[~agree], minlength=size), np.count_nonzero(agree)))
 
 
 def _table(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> np.ndarray:
