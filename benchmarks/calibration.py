@@ -67,7 +67,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
     network, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
     real, rows, width = codec.schema.cells(train), train.num_rows, codec.layout.width
     mended = copy.deepcopy(network)
-    full = returned(calibrate(mended, codec, codec.compared(train), rows, seed=0))
+    full, _ = returned(calibrate(mended, codec, codec.compared(train), rows, seed=0))
 
     def margins(noise: Noise) -> Calibration:
         made = sampled(network, codec, rows, noise(width, 0))

@@ -26,7 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 from scorewise.datasets import load
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.generation import SAMPLER_STEPS, chunk_rows, generate
+from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -141,7 +141,7 @@ def measure(threads: int) -> dict[str, Any]:
         found["cpu row"].append(cpu.sampling())
     count, busy = kernels(lambda: [next(single) for _ in range(5)])
     middle = {name: statistics.quantiles(values, method="inclusive") for name, values in found.items()}
-    evaluations = SAMPLER_STEPS / chunk_rows(gpu.network)
+    evaluations = EVALUATIONS / chunk_rows(gpu.network)
     return {
         "card": torch.cuda.get_device_name(),
         "ceilings": limits,

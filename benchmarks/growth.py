@@ -86,7 +86,7 @@ class Pieces(Synthesizer):
             ticks.append(time.perf_counter() - before)
         steps.close()
         self.codec_, self.network_, self.kind_ = codec, network.eval(), "pyarrow"
-        self.calibration_ = Calibration.identity(codec.layout.numbers)
+        self.calibration_, self.rejection_ = Calibration.identity(codec.layout.numbers), None
         chunks = []
         for seed in range(CHUNKS):
             before = time.perf_counter()

@@ -21,7 +21,8 @@ from splits import split
 from scorewise.datasets import DATASETS
 from scorewise.experts import Experts
 from scorewise.tabular import privacy
-from scorewise.tabular.calibration import calibrate, calibration_rows
+from scorewise.tabular.calibration import calibration_rows
+from scorewise.tabular.correction import correct
 from scorewise.tabular.generation import returned
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -58,8 +59,8 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
         yield {"way": BOTH, **facts, **scored(fitted, train, test, seed)}
         fitted.network_ = experts.coarse
         rows = calibration_rows(train.num_rows, int(fitted.trace_["step"][-1]))
-        numbers = fitted.codec_.compared(train)
-        fitted.calibration_ = returned(calibrate(experts.coarse, fitted.codec_, numbers, rows, seed))
+        corrected = returned(correct(experts.coarse, fitted.codec_, train, rows, seed))
+        fitted.calibration_, fitted.rejection_ = corrected
         yield {"way": FIRST, "seed": seed, **scored(fitted, train, test, seed)}
 
 

@@ -34,7 +34,7 @@ from scorewise import allocation, binned, difference, network, noise, orthogonal
 from scorewise.datasets import load
 from scorewise.tabular import synthesizer
 from scorewise.tabular.codec import Codec, Compact
-from scorewise.tabular.generation import SAMPLER_STEPS, generate, prefers_bf16
+from scorewise.tabular.generation import EVALUATIONS, generate, prefers_bf16
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import HIGHEST, LOWEST
@@ -126,7 +126,7 @@ class Worker:
     def sample(self) -> dict[str, float]:
         """CPU seconds of an evaluation in sampling, in all and by part."""
         noise = torch.randn(ROWS, self.codec.layout.width, generator=torch.Generator().manual_seed(0))
-        return self._measured(lambda: list(generate(self.denoiser, self.codec, ROWS, lambda _: noise)), SAMPLER_STEPS)
+        return self._measured(lambda: list(generate(self.denoiser, self.codec, ROWS, lambda _: noise)), EVALUATIONS)
 
     def losses(self) -> dict[str, float]:
         """Losses of the next ten steps."""
@@ -265,7 +265,7 @@ def main() -> None:
                 turns[name][what].append(workers[name].ask(what))
     for worker in workers.values():
         worker.end()
-    result: dict[str, Any] = {"rows of a batch": ROWS, "evaluations of a sample": SAMPLER_STEPS, "floor": floor}
+    result: dict[str, Any] = {"rows of a batch": ROWS, "evaluations of a sample": EVALUATIONS, "floor": floor}
     for what, title in (("train", "training step"), ("sample", "sampling step")):
         needed = [floor[f"operations of a {title}"] / floor["operations a second"]]
         needed.append(floor[f"bytes of a {title}"] / floor["bytes a second"])

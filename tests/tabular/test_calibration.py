@@ -112,7 +112,7 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
     network = TableDenoiser(
         codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)
     ).eval()  # independent columns
-    calibration = returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))
+    calibration = returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))[0]
     assert [(ratio.child, ratio.parent) for ratio in calibration.ratios] == [("paid", Combination.column("bill"))]
     made = joined([chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, 0).draw)])
     tables = (codec.restore(made), calibration.restore(codec, made))
@@ -128,7 +128,7 @@ def test_stripes_of_two_columns_are_calibrated_and_restored() -> None:
     table = to_arrow(pd.DataFrame({"a": a, "b": b}))
     codec = Codec.fit(table)
     network = TableDenoiser(codec.layout, codec.moments(codec.compact(table)), 16, 1, torch.Generator().manual_seed(0))
-    calibration = returned(calibrate(network.eval(), codec, codec.compared(table), 4_096, seed=3))
+    calibration = returned(calibrate(network.eval(), codec, codec.compared(table), 4_096, seed=3))[0]
     assert [(one.child, one.parent) for one in calibration.spacings] == [("b", Combination.column("a"))]
     made = joined([chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, 0).draw)])
     plain, mended = (

@@ -1,4 +1,4 @@
-"""Gradient boosting with fixed settings: the judge of detection and of utility."""
+"""Gradient boosting with fixed settings, the judge of detection and of utility, and what it is shown of a table."""
 
 from __future__ import annotations
 
@@ -36,6 +36,40 @@ def features(cells: Cells) -> FloatArray:
     """
     columns = [*cells.numbers.values(), *(levels + 1.0 for levels in cells.categories.values())]
     return np.column_stack(columns).astype(np.float64)
+
+
+def most_correlated(numbers: FloatArray, most: int) -> npt.NDArray[np.intp]:
+    """Find the pairs of number columns with the largest absolute correlation; missing numbers stand at the mean.
+
+    Args:
+        numbers: with NaN where missing, shape (N, n).
+        most: the most pairs to give, P.
+
+    Returns:
+        Positions of the columns of each pair, the most correlated pair first, shape (2, P) or fewer.
+    """
+    here = ~np.isnan(numbers)
+    mean = np.where(here, numbers, 0.0).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
+    centred = np.where(here, numbers - mean, 0.0)
+    length = np.sqrt((centred**2).sum(axis=0))
+    unit = centred / np.where(length > 0, length, 1.0)
+    left, right = np.triu_indices(numbers.shape[1], k=1)
+    order = np.argsort(-np.abs((unit.T @ unit)[left, right]), kind="stable")[:most]
+    return np.stack([left[order], right[order]])
+
+
+def with_differences(matrix: FloatArray, pairs: npt.NDArray[np.intp]) -> FloatArray:
+    """Append the difference of each pair of columns to the features.
+
+    Args:
+        matrix: shape (N, D).
+        pairs: positions of the columns, shape (2, P).
+
+    Returns:
+        Shape (N, D + P).
+    """
+    left, right = pairs
+    return np.concatenate([matrix, matrix[:, left] - matrix[:, right]], axis=1)
 
 
 def fit(

@@ -13,7 +13,7 @@ from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import CHUNK_ROWS, generate, joined
+from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined
 from scorewise.tabular.ratio import GRID, Ratio, adjustment, fit_ratios
 from scorewise.tabular.relation import Combination
 from scorewise.tabular.spacing import Spacing, fit_spacings
@@ -23,13 +23,15 @@ LEVELS = np.linspace(-2.5, 2.5, 21)
 FEWEST_ROWS, MOST_ROWS, ROWS_A_STEP = 4_096, 30_000, 30
 MOST_SHIFT = 1.0
 LEVEL_TURNS = 2
+SEQUENCES = LEVEL_TURNS + 2
+"""Sequences of noise that a seed has for corrections: one for each turn, and one for a sample of their result."""
 
 
 def calibration_rows(rows: int, steps: int) -> int:
-    """Number of rows to sample for a calibration, from the size of the table and the length of the training alone.
+    """Number of rows to sample for a comparison, from the size of the table and the length of the training alone.
 
     As many as the table has, `MOST_ROWS` at most, and `ROWS_A_STEP` for each step of training, `FEWEST_ROWS` at least:
-    sampling them takes about a quarter of the time that training took.
+    sampling them, with 24 evaluations each, takes about a quarter of the time that training took.
 
     Args:
         rows: rows of the table.
@@ -183,8 +185,13 @@ def _follows(child: str, parent: Mapping[str, int], codec: Codec) -> bool:
 
 
 def calibrate(
-    network: TableDenoiser | Experts, codec: Codec, cells: Mapping[str, np.ndarray], rows: int, seed: int
-) -> Generator[int, None, Calibration]:
+    network: TableDenoiser | Experts,
+    codec: Codec,
+    cells: Mapping[str, np.ndarray],
+    rows: int,
+    seed: int,
+    evaluations: int = EVALUATIONS,
+) -> Generator[int, None, tuple[Calibration, Chosen]]:
     """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
 
     Each turn has rows of its own, a third of all in whole chunks; those of the last two correct the numbers. There is
@@ -197,12 +204,13 @@ def calibrate(
         cells: what `Codec.compared` gives of the table.
         rows: number of rows to sample in all, 1 or more.
         seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
+        evaluations: evaluations of the network for a row.
 
     Yields:
         The number of rows made so far.
 
     Returns:
-        The calibration of the numbers.
+        The calibration of the numbers, and the rows that it rests on, as the model made them.
     """
     turns = max(0, min(LEVEL_TURNS, rows // CHUNK_ROWS - 1)) if codec.names else 0
     share, before = rows // (turns + 1) // CHUNK_ROWS * CHUNK_ROWS, 0
@@ -211,8 +219,8 @@ def calibrate(
         wanted = share if turn < turns else rows - turns * share
         if turn < LEVEL_TURNS:  # the second shift is small, so that the rows before it count for the numbers, too
             chunks.clear()
-        noise = NormalSequence(codec.layout.width, -1 - (LEVEL_TURNS + 1) * seed - turn)
-        for so_far, chunk in generate(network, codec, wanted, noise.draw):
+        noise = NormalSequence(codec.layout.width, -1 - SEQUENCES * seed - turn)
+        for so_far, chunk in generate(network, codec, wanted, noise.draw, evaluations):
             chunks.append(chunk)
             yield before + so_far
         before += wanted
@@ -222,9 +230,10 @@ def calibrate(
     made = joined(chunks)
     margins = Calibration.fit(made.scores, codec.present(made))
     pairs = [(codec.scored[i], codec.scored[j]) for i, j in network.differences.pairs.T.tolist()]
-    made = Chosen(margins.apply(made.scores), made.codes)
-    ratios = fit_ratios(codec, cells, made, pairs)
-    return Calibration(margins.quantiles, ratios, fit_spacings(codec, cells, made, adjustment(ratios)))
+    mapped = Chosen(margins.apply(made.scores), made.codes)
+    ratios = fit_ratios(codec, cells, mapped, pairs)
+    spacings = fit_spacings(codec, cells, mapped, adjustment(ratios))
+    return Calibration(margins.quantiles, ratios, spacings), made
 
 
 def level_shifts(codec: Codec, log_prior: np.ndarray, codes: np.ndarray) -> np.ndarray:

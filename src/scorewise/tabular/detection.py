@@ -120,8 +120,7 @@ def detection_differences(real: Cells, synthetic: Cells, *, seed: int = 0, threa
             f"Differences need two number columns or more, however: columns={numbers}. Read the score of detection."
         )
     matrix, label = _stacked(real, synthetic, seed)
-    left, right = _pairs(matrix[label, :numbers])
-    wide = np.concatenate([matrix, matrix[:, left] - matrix[:, right]], axis=1)
+    wide = boosting.with_differences(matrix, boosting.most_correlated(matrix[label, :numbers], DIFFERENCES_AT_MOST))
     return _boosted(wide, label, numbers, matrix.shape[1], seed, threads)
 
 
@@ -153,15 +152,3 @@ def _boosted(matrix: FloatArray, label: npt.NDArray[np.bool_], first: int, last:
         )
         prediction[test] = trees.predict(matrix[test], num_threads=threads)
     return auc(prediction, label)
-
-
-def _pairs(numbers: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The pairs of columns to subtract, the most correlated first; missing numbers stand at the mean."""
-    here = ~np.isnan(numbers)
-    mean = np.where(here, numbers, 0.0).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
-    centred = np.where(here, numbers - mean, 0.0)
-    length = np.sqrt((centred**2).sum(axis=0))
-    unit = centred / np.where(length > 0, length, 1.0)
-    left, right = np.triu_indices(numbers.shape[1], k=1)
-    order = np.argsort(-np.abs((unit.T @ unit)[left, right]), kind="stable")[:DIFFERENCES_AT_MOST]
-    return left[order], right[order]

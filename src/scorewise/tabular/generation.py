@@ -22,11 +22,17 @@ T = TypeVar("T")
 CHUNK_ROWS = 1_024
 MOST_FEATURES = 2**23
 """What the network reads at once, rows by features: it bounds the memory, and the launches of kernels on a GPU."""
-SAMPLER_STEPS = 24
+EVALUATIONS = 24
+"""Evaluations of the network for a row."""
 
 
 def generate(
-    network: TableDenoiser | Experts, codec: Codec, n: int, noise: Callable[[int], Tensor]
+    network: TableDenoiser | Experts,
+    codec: Codec,
+    n: int,
+    noise: Callable[[int], Tensor],
+    evaluations: int = EVALUATIONS,
+    keep: Callable[[Chosen, Tensor], Chosen] | None = None,
 ) -> Iterator[tuple[int, Chosen]]:
     """Sample rows chunk by chunk.
 
@@ -34,28 +40,42 @@ def generate(
         network: the denoiser.
         codec: of the table.
         n: number of rows.
-        noise: gives the next B rows of standard normal noise, shape (B, D), such as `NormalSequence.draw`.
+        noise: gives the next B rows of standard normal noise, shape (B, D + E), such as `NormalSequence.draw`; rows are
+            made of the first D coordinates.
+        evaluations: evaluations of the network for a row.
+        keep: picks rows of a chunk, given it and the other E coordinates of its noise, on the thread that made them;
+            None for all.
 
     Yields:
-        The number of rows made so far and the new ones, at most `chunk_rows`.
-    """
-    device, size = next(network.parameters()).device, chunk_rows(network)
-    bf16 = prefers_bf16(device)
-    levels = table_levels(LOWEST, HIGHEST, SAMPLER_STEPS)
+        The number of rows made so far, and those of the new ones that are kept, at most `chunk_rows`.
 
-    def chosen(x: Tensor) -> Chosen:
+    Raises:
+        ValueError: if the noise has fewer than D coordinates, or other ones that nothing reads.
+    """
+    device, size, width = next(network.parameters()).device, chunk_rows(network), codec.layout.width
+    bf16 = prefers_bf16(device)
+    levels = table_levels(LOWEST, HIGHEST, evaluations)
+
+    def chosen(drawn: Tensor, rows: int) -> Chosen:
+        if drawn.shape[1] < width or (keep is None and drawn.shape[1] > width):
+            raise ValueError(
+                f"noise must have one coordinate per encoded coordinate (D={width}), however: {tuple(drawn.shape)}. "
+                "Draw it for this codec."
+            )
+        x = HIGHEST * drawn[:, :width].to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for state in multistep(lambda x, t: network(x, t[:1]), HIGHEST * x.to(device), levels):  # all at one level
+            for state in multistep(lambda x, t: network(x, t[:1]), x, levels):  # all at one level
                 x = state.x
-        return codec.choose(x.float().cpu().numpy())
+        made = codec.choose(x[:rows].float().cpu().numpy())
+        return made if keep is None else keep(made, drawn[:rows, width:])
 
     starts = range(0, n, size)
     at_once = min(_fitting(network), torch.get_num_threads()) if device.type == "cpu" else 1
     for first in starts[::at_once]:
         together = starts[first // size :][:at_once]
-        chunks = _each_on_a_thread(chosen, [noise(size) for _ in together])
+        chunks = _each_on_a_thread(chosen, [(noise(size), min(size, n - start)) for start in together])
         for start, chunk in zip(together, chunks, strict=True):
-            yield min(n, start + size), Chosen(*(part[: n - start] for part in chunk))
+            yield min(n, start + size), chunk
 
 
 def chunk_rows(network: TableDenoiser | Experts) -> int:
@@ -69,12 +89,12 @@ def _fitting(network: TableDenoiser | Experts) -> int:
     return max(1, MOST_FEATURES // (CHUNK_ROWS * network.features))
 
 
-def _each_on_a_thread(function: Callable[[Tensor], T], items: Sequence[Tensor]) -> list[T]:
+def _each_on_a_thread(function: Callable[[Tensor, int], T], items: Sequence[tuple[Tensor, int]]) -> list[T]:
     """Map items side by side, a thread each that does all of its work: they wait for one another at the end alone."""
     if len(items) == 1:
-        return [function(items[0])]
+        return [function(*items[0])]
     with _one_thread_each(), ThreadPoolExecutor(len(items)) as pool:
-        return list(pool.map(function, items))
+        return list(pool.map(function, *zip(*items, strict=True)))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
 import torch
 from sklearn.base import BaseEstimator
@@ -14,13 +15,14 @@ from sklearn.base import BaseEstimator
 from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import Group, Layout, Moments, TableDenoiser
-from scorewise.quasirandom import NormalSequence
 from scorewise.tabular import store
-from scorewise.tabular.calibration import Calibration, calibrate, calibration_rows
-from scorewise.tabular.codec import Chosen, Codec, Compact
-from scorewise.tabular.generation import generate, joined, prefers_bf16, returned
+from scorewise.tabular.calibration import Calibration, calibration_rows
+from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.correction import Correction, correct
+from scorewise.tabular.generation import prefers_bf16, returned
 from scorewise.tabular.lengths import Lengths, halvings
 from scorewise.tabular.protection import protect
+from scorewise.tabular.rejection import Rejection
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
@@ -101,6 +103,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         codec_: the codec.
         network_: the trained denoiser, or two of them, one for small noise.
         calibration_: the map that makes the margins of its normal scores standard normal.
+        rejection_: which of the sampled rows are kept; None for all.
         trace_: training curves, lists; see `Training.trace` and `Stages.trace`.
         stopped_: why the training ended where it did, in sentences.
 
@@ -117,6 +120,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     codec_: Codec
     network_: TableDenoiser | Experts
     calibration_: Calibration
+    rejection_: Rejection | None
     trace_: dict[str, list[float]]
     stopped_: str
     kind_: FrameKind
@@ -203,12 +207,12 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
         sampled = calibration_rows(table.num_rows, stages.coarse.state.step)
-        calibrating = calibrate(network, codec, codec.compared(table), sampled, self.seed)
+        correcting = correct(network, codec, table, sampled, self.seed)
         while True:
             try:
-                made = next(calibrating)
+                made = next(correcting)
             except StopIteration as end:
-                self.calibration_ = end.value
+                self.calibration_, self.rejection_ = end.value
                 break
             yield Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows")
         self.schema_, self.codec_ = schema, codec
@@ -262,13 +266,15 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if n < 1:
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
-        rows: list[Chosen] = []
         since = time.monotonic()
-        noise = NormalSequence(self.codec_.layout.width, seed)
-        for made, chosen in generate(self.network_, self.codec_, n, noise.draw):
-            rows.append(chosen)
+        sampling = Correction(self.calibration_, self.rejection_).sample(self.network_, self.codec_, n, seed)
+        while True:
+            try:
+                made = next(sampling)
+            except StopIteration as end:
+                table: pa.Table = end.value
+                return table
             yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
-        return self.calibration_.restore(self.codec_, joined(rows), seed)
 
     def save(self, path: str | Path) -> None:
         """Write the model to a folder of safetensors and JSON; the folder holds no row of the table.
@@ -299,12 +305,15 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             },
             "codec": self.codec_.to_json(),
             "calibration": self.calibration_.to_json(),
+            "rejection": None if self.rejection_ is None else self.rejection_.to_json(),
             "trace": self.trace_,
             "stopped": self.stopped_,
         }
         tensors = store.prefixed("network.", self.network_.state_dict())
         tensors |= store.prefixed("codec.", self.codec_.arrays())
         tensors |= store.prefixed("calibration.", self.calibration_.arrays())
+        if self.rejection_ is not None:
+            tensors |= store.prefixed("rejection.", self.rejection_.arrays())
         store.write(path, facts, tensors)
 
     @classmethod
@@ -337,13 +346,20 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"the layouts of network and codec differ: {layout} and {codec.layout}")
             n = layout.numbers
             known = codec.edges(), codec.values(), *codec.signed_sums()
-            blank = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known)
-            size = facts["network"]["width"], facts["network"]["depth"]
-            border, network = facts["network"]["border"], TableDenoiser(layout, blank, *size)
-            whole = network if border is None else Experts(network, TableDenoiser(layout, blank, *size), border)
+            size, border = (facts["network"]["width"], facts["network"]["depth"]), facts["network"]["border"]
+
+            def blank() -> TableDenoiser:  # with tensors of its own
+                moments = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known)
+                return TableDenoiser(layout, moments, *size)
+
+            whole = blank() if border is None else Experts(blank(), blank(), border)
             whole.load_state_dict(weights)
             maps = facts["calibration"] if "calibration" in facts else {"ratios": facts["ratios"], "spacings": []}
             calibration = Calibration.from_parts(maps, store.part(tensors, "calibration."), codec)  # or of before
+            rejection = None
+            if facts.get("rejection") is not None:  # models of before have none
+                columns = codec.schema.cells(codec.decode(np.zeros((1, layout.width))))
+                rejection = Rejection.from_parts(facts["rejection"], store.part(tensors, "rejection."), columns)
             settings = dict(facts["settings"])
             if "protect_extremes" in settings:  # its name in models of before
                 settings["protect_rare"] = settings.pop("protect_extremes")
@@ -355,6 +371,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 f"{path} must be a whole model, however: {type(error).__name__}: {error}. Fit the model again."
             ) from error
         synthesizer.codec_, synthesizer.schema_, synthesizer.calibration_ = codec, codec.schema, calibration
+        synthesizer.rejection_ = rejection
         synthesizer.network_ = whole.to(choose_device(device)).eval()
         return synthesizer
 
