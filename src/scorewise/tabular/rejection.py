@@ -20,7 +20,7 @@ MOST_CELLS = 10_000_000
 """Rows of a side by features that the trees are fitted to."""
 DIFFERENCES = 120
 ROUNDS, PATIENCE, HELD_OUT = 1_000, 50, 0.1
-SETTINGS = {**boosting.SETTINGS, "objective": "binary", "min_data_in_leaf": 100, "feature_fraction": 0.5}
+SETTINGS = {**boosting.SETTINGS, "objective": "binary", "min_data_in_leaf": 100}
 BEYOND_DOUBT = 3.0
 """Standard errors of the gain on rows held out that the trees must reach."""
 FARTHEST = 4.0
