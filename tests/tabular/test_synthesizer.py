@@ -108,8 +108,30 @@ def test_a_saved_model_of_two_stages_gives_the_same_rows(monkeypatch: pytest.Mon
     assert isinstance(loaded.network_, Experts)
     assert loaded.sample(40, seed=2).equals(both.sample(40, seed=2))
     assert (loaded.trace_, loaded.stopped_) == (both.trace_, both.stopped_)
+    loaded.save(tmp_path / "again")
+    assert Synthesizer.load(tmp_path / "again").sample(40, seed=2).equals(both.sample(40, seed=2))
     loaded.network_.fine = loaded.network_.coarse
     assert not loaded.sample(40, seed=2).equals(both.sample(40, seed=2))  # the second one matters
+
+
+def test_a_model_that_chooses_among_its_rows_is_saved_loaded_and_saved_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
+    fitted = Synthesizer(seed=0, target="group").fit(_table(1_500))
+    assert fitted.rejection_ is not None
+    fitted.save(tmp_path / "model")
+    once = Synthesizer.load(tmp_path / "model")
+    once.save(tmp_path / "again")
+    twice = Synthesizer.load(tmp_path / "again")
+    assert twice.sample(200, seed=2).equals(fitted.sample(200, seed=2))
+    fitted.rejection_ = None
+    assert not once.sample(200, seed=2).equals(fitted.sample(200, seed=2))
+    facts = json.loads((tmp_path / "model" / "model.json").read_text())
+    facts["rejection"]["raking"]["numbers"].pop("income")
+    (tmp_path / "model" / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match="must be a whole model"):
+        Synthesizer.load(tmp_path / "model")
 
 
 def test_samples_are_calibrated(fitted: Synthesizer) -> None:

@@ -132,9 +132,10 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
     """
     if min(map(rows.count, (table, made, fresh))) < FEWEST_ROWS:
         return None
-    numbers = np.stack([*table.numbers.values()], 1) if table.numbers else np.empty((rows.count(table), 0))
-    pairs = boosting.most_correlated(numbers, DIFFERENCES)
-    booster = _told_apart(table, made, pairs, seed, threads)
+    generator = np.random.default_rng(seed)
+    some = boosting.features(rows.subsample(table, rows.ROWS_AT_MOST, generator))
+    pairs = boosting.most_correlated(some[:, : len(table.numbers)], DIFFERENCES)
+    booster = _told_apart(table, made, pairs, generator, {"seed": seed % 2**31, "num_threads": threads})
     if booster is None:
         return None
     trees = Trees.of(booster)
@@ -149,9 +150,10 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
     return Rejection(pairs, trees, raking, log_cap, float(candidates))
 
 
-def _told_apart(table: Cells, made: Cells, pairs: np.ndarray, seed: int, threads: int) -> lightgbm.Booster | None:
+def _told_apart(
+    table: Cells, made: Cells, pairs: np.ndarray, generator: np.random.Generator, settings: Mapping[str, int]
+) -> lightgbm.Booster | None:
     """Trees whose sum is the log-ratio of the table's density to the sample's; None if rows held out do not gain."""
-    generator = np.random.default_rng(seed)
     columns = len(table.numbers) + len(table.categories)
     most = MOST_CELLS // (columns + pairs.shape[1])
     sides = [_features(rows.subsample(side, most, generator), pairs) for side in (table, made)]
@@ -164,10 +166,9 @@ def _told_apart(table: Cells, made: Cells, pairs: np.ndarray, seed: int, threads
         for some in (~held, held)
     )
     judge.set_reference(seen)
-    settings = {**SETTINGS, "seed": seed % 2**31, "num_threads": threads}
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    booster = lightgbm.train(settings, seen, ROUNDS, valid_sets=[judge], callbacks=[stop])
-    margin = np.where(real[held], 1.0, -1.0) * booster.predict(matrix[held], raw_score=True, num_threads=threads)
+    booster = lightgbm.train({**SETTINGS, **settings}, seen, ROUNDS, valid_sets=[judge], callbacks=[stop])
+    margin = np.where(real[held], 1.0, -1.0) * booster.predict(matrix[held], raw_score=True)
     gain = weight[held] * (np.log(2.0) - np.logaddexp(0.0, -margin))
     doubt = gain.std() / np.sqrt(len(gain))
     return booster if gain.mean() > BEYOND_DOUBT * doubt else None
