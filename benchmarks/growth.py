@@ -3,8 +3,9 @@
     python benchmarks/growth.py [--out benchmarks/growth.json] [--quick] [--markdown] [AXIS ...]
 
 Made-up tables, half number columns (correlated, a tenth zeros), half categories. Each size runs in a process of its
-own, on one thread: encoding is timed once, a training step and the sampling of 1,024 rows as the median of several. A
-fit is extrapolated from these: encoding, the longest training of the table's size, and the rows sampled to calibrate.
+own, on one thread: encoding is timed once, a training step and the sampling of 1,024 rows as the median of several, the
+correction of a network that has had so few steps once. A fit is extrapolated from these: encoding, the longest training
+of the table's size, and the correction.
 Memory is the peak of the process. An exponent is the slope of a straight line through the logarithms: 1 is linear. Also
 measured: seconds to import the package, and of `scorewise --help`, the least of several; with `starts` for the axis
 these alone. What is in the file of other axes stays.
@@ -27,7 +28,8 @@ from command import arguments
 from machine import machine
 
 from scorewise.tabular.calibration import Calibration, calibration_rows
-from scorewise.tabular.generation import CHUNK_ROWS
+from scorewise.tabular.correction import correct
+from scorewise.tabular.generation import CHUNK_ROWS, returned
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -73,7 +75,7 @@ class Pieces(Synthesizer):
     """The synthesizer, taken apart so that its pieces can be timed."""
 
     def times(self, frame: pd.DataFrame) -> dict[str, float]:
-        """Seconds of encoding, of a step, of sampling a row; and how many steps and sampled rows a fit has."""
+        """Seconds of encoding, of a step, of sampling a row, of the correction; and how many steps a fit has."""
         began = time.perf_counter()
         arrow = to_arrow(frame)
         network, training, _ = self._prepare(arrow, Schema.infer(arrow), torch.device("cpu"))
@@ -92,10 +94,14 @@ class Pieces(Synthesizer):
             before = time.perf_counter()
             self.sample(CHUNK_ROWS, seed=seed)
             chunks.append(time.perf_counter() - before)
+        sampled = calibration_rows(arrow.num_rows, training.steps)
+        before = time.perf_counter()
+        returned(correct(self.network_, codec, arrow, sampled, self.seed))
         return {
             "encoded width": codec.layout.width,
             "steps": training.steps,
-            "calibration rows": calibration_rows(arrow.num_rows, training.steps),
+            "calibration rows": sampled,
+            "seconds of the correction": round(time.perf_counter() - before, 1),
             "seconds of encoding": round(encoded - began, 3),
             "seconds of a step": round(median(ticks[WARM:]), 4),
             "seconds of sampling a row": float(f"{median(chunks) / CHUNK_ROWS:.3g}"),
@@ -107,10 +113,8 @@ def measure(rows: int, columns: int, levels: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     found: dict[str, Any] = {"rows": rows, "columns": columns, "levels": levels}
     found |= Pieces(seed=0).times(table(rows, columns, levels))
-    sampled = found["calibration rows"] * found["seconds of sampling a row"]
-    found["seconds of a fit"] = round(
-        found["seconds of encoding"] + found["steps"] * found["seconds of a step"] + sampled, 1
-    )
+    trained = found["steps"] * found["seconds of a step"]
+    found["seconds of a fit"] = round(found["seconds of encoding"] + trained + found["seconds of the correction"], 1)
     found["peak MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return found
 

@@ -245,7 +245,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
         Rows are made in chunks, which bounds the memory, from the rows of one sequence of noise in turn, so that a row
         depends on the seed and its position alone. The sequence is evenly spread (`NormalSequence`): each row is
-        distributed as it would be from independent noise, and shares and quantiles of a whole sample vary less.
+        distributed as it would be from independent noise, and shares and quantiles of a whole sample vary less. Where
+        the fit found which rows not to keep (`Rejection`), up to twice as many are made, and the others left out.
 
         Args:
             n: number of rows.
