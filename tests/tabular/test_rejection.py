@@ -94,6 +94,14 @@ def test_few_rows_are_not_tried() -> None:
     assert fit_rejection(_cells(0, FEWEST_ROWS, 0.9), *apart[1:], seed=0) is not None
 
 
+def test_a_wide_table_has_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = [_cells(0, 4_000, 0.8), *(_cells(i, 4_000, 0.0) for i in (1, 2))]
+    monkeypatch.setattr(rejection, "MOST_WORK", 4 * 25)  # three columns and a difference
+    found = fit_rejection(*apart, seed=0)
+    assert found is not None
+    assert len(found.trees.leaves) == 25
+
+
 def test_a_wide_table_is_seen_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     apart = [_cells(0, 4_000, 0.8), *(_cells(i, 4_000, 0.0) for i in (1, 2))]
     monkeypatch.setattr(rejection, "MOST_CELLS", 4 * 2_000)  # three columns and a difference

@@ -301,6 +301,8 @@ def test_bad_parameters_are_refused(fitted: Synthesizer) -> None:
         fitted.sample(0)
     with pytest.raises(ValueError, match="time_limit must be more than 0 minutes, however: time_limit=-1"):
         Synthesizer(time_limit=-1).fit(_table(50))
+    with pytest.raises(ValueError, match="seed must be 0 or more, however: seed=-3"):
+        Synthesizer(seed=-3).fit(_table(50))
     with pytest.raises(ValueError, match="device must be auto, cpu, cuda"):
         choose_device("abacus")
     with pytest.raises(TableError, match="there is no 'grup'"):

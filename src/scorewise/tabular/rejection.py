@@ -20,6 +20,8 @@ MOST_CELLS = 10_000_000
 """Rows of a side by features that the trees are fitted to."""
 DIFFERENCES = 120
 ROUNDS, PATIENCE, HELD_OUT = 1_000, 50, 0.1
+MOST_WORK = 150_000
+"""Rounds by features: a wide table has fewer rounds."""
 SETTINGS = {**boosting.SETTINGS, "objective": "binary", "min_data_in_leaf": 100}
 BEYOND_DOUBT = 3.0
 """Standard errors of the gain on rows held out that the trees must reach."""
@@ -132,7 +134,7 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
     """
     if min(map(rows.count, (table, made, fresh))) < FEWEST_ROWS:
         return None
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed % 2**63)
     some = boosting.features(rows.subsample(table, rows.ROWS_AT_MOST, generator))
     pairs = boosting.most_correlated(some[:, : len(table.numbers)], DIFFERENCES)
     booster = _told_apart(table, made, pairs, generator, {"seed": seed % 2**31, "num_threads": threads})
@@ -167,7 +169,8 @@ def _told_apart(
     )
     judge.set_reference(seen)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    booster = lightgbm.train({**SETTINGS, **settings}, seen, ROUNDS, valid_sets=[judge], callbacks=[stop])
+    most_rounds = min(ROUNDS, MOST_WORK // matrix.shape[1])
+    booster = lightgbm.train({**SETTINGS, **settings}, seen, most_rounds, valid_sets=[judge], callbacks=[stop])
     margin = np.where(real[held], 1.0, -1.0) * booster.predict(matrix[held], raw_score=True)
     gain = weight[held] * (np.log(2.0) - np.logaddexp(0.0, -margin))
     doubt = gain.std() / np.sqrt(len(gain))

@@ -85,7 +85,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     """Learn a table by denoising and sample synthetic rows; nothing needs tuning.
 
     Args:
-        seed: seed of the fit; same seed, same machine, same model.
+        seed: seed of the fit, 0 or more; same seed, same machine, same model.
         target: the column that is to be predicted, if any; it is never taken for an identifier.
         schema: what the table is, or an edited `Schema.to_json()`; inferred if None.
         time_limit: longest time of training in minutes; None for as long as the rows that are held out and
@@ -184,6 +184,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         """
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"time_limit must be more than 0 minutes, however: time_limit={self.time_limit}.")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, however: seed={self.seed}.")
         device = choose_device(self.device)
         table, schema = self._described(to_arrow(frame))
         _, training, rows = self._prepare(table, schema, device)
