@@ -154,5 +154,8 @@ def test_it_is_read_as_it_was_written_or_refused(fitted: Rejection) -> None:
     ):
         with pytest.raises(ValueError, match="of other columns"):
             Rejection.from_parts(said | changed, arrays, columns)
+    for changed in ({"log_cap": 50.0}, {"log_cap": float("nan")}, {"candidates": 0.0}):
+        with pytest.raises(ValueError, match="none would be kept"):
+            Rejection.from_parts(said | changed, arrays, made)
     with pytest.raises(KeyError):
         Rejection.from_parts(said, {name: one for name, one in arrays.items() if name != "trees.value"}, made)

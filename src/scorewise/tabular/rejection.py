@@ -112,7 +112,10 @@ class Rejection:
         if not known or said["features"] != len(numbers) + len(categories) + pairs.shape[1]:
             raise ValueError("the trees that choose among rows are of other columns than the codec's")
         trees = Trees.from_arrays(said["features"], part(arrays, "trees."))
-        return cls(pairs, trees, raking, float(said["log_cap"]), float(said["candidates"]))
+        log_cap, candidates = float(said["log_cap"]), float(said["candidates"])
+        if not (abs(log_cap) <= FARTHEST and 1 <= candidates < np.inf):
+            raise ValueError(f"of rows with a cap of {log_cap} and {candidates} candidates none would be kept")
+        return cls(pairs, trees, raking, log_cap, candidates)
 
 
 def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: int = 1) -> Rejection | None:
