@@ -104,7 +104,7 @@ def markdown(tables: Tables) -> str:
 
 def main() -> None:
     """Measure the tables named on the command line."""
-    default = ["credit_default", "shoppers", "magic"]
+    default = ["credit_default", "shoppers"]
     run("What choosing among rows is worth.", default, Path(__file__).with_suffix(".json"), measure, markdown)
 
 

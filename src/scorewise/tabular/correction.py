@@ -51,15 +51,11 @@ class Correction(NamedTuple):
         Returns:
             The table.
         """
-        rejection, found, made = self.rejection, list[Chosen](), 0
-        evaluations, candidates, keep = EVALUATIONS, 1.0, None
-        if rejection is not None:
-            evaluations, candidates, keep = (
-                EVALUATIONS_OF_CANDIDATES,
-                rejection.candidates,
-                self._keep(codec, rejection),
-            )
-        noise, size = NormalSequence(codec.layout.width + (rejection is not None), seed), chunk_rows(network)
+        rejection, size = self.rejection, chunk_rows(network)
+        candidates, keep = (1.0, None) if rejection is None else (rejection.candidates, self._keep(codec, rejection))
+        evaluations = EVALUATIONS if rejection is None else EVALUATIONS_OF_CANDIDATES
+        noise = NormalSequence(codec.layout.width + (rejection is not None), seed)
+        found, made = list[Chosen](), 0
         while made < n:
             wanted = math.ceil((n - made) * candidates / size) * size  # whole chunks, so that none of the noise is left
             for _, chunk in generate(network, codec, wanted, noise.draw, evaluations, keep):
