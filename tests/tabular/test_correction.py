@@ -1,5 +1,6 @@
 """What a model samples is compared with the table, and rows are kept so that they are nearer to it."""
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,9 +12,10 @@ from scipy.stats import ks_2samp
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
+from scorewise.tabular.calibration import Calibration, calibrate
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.correction import Correction, correct
-from scorewise.tabular.generation import CHUNK_ROWS, generate, joined, returned
+from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined, returned
 from scorewise.tabular.table import to_arrow
 
 ROWS = 6_000
@@ -78,10 +80,24 @@ def test_the_rows_of_a_larger_sample_begin_with_those_of_a_smaller_one(
     assert long.num_rows == 3 * CHUNK_ROWS + 7
     assert long.slice(0, 50).drop(["id"]).equals(short.drop(["id"]))
     assert not other.equals(short)
+    for n in range(100, 700, 100):
+        assert long.slice(0, n).drop(["id"]).equals(returned(correction.sample(network, codec, n, 4)).drop(["id"]))
     assert len(set(long["id"].to_pylist())) == long.num_rows
     steps = list(correction.sample(network, codec, 2 * CHUNK_ROWS, 4))
     assert steps == sorted(steps)
     assert steps[-1] == 2 * CHUNK_ROWS
+
+
+def test_rows_are_chosen_as_they_are_sold(tied: tuple[TableDenoiser, Codec, Correction]) -> None:
+    network, codec, correction = tied
+    calibration = correction.calibration
+    moved = Calibration(
+        calibration.quantiles - 1.0, calibration.ratios, calibration.spacings
+    )  # takes scores for higher
+    steps = [
+        list(one.sample(network, codec, 3_000, 1)) for one in (correction, Correction(moved, correction.rejection))
+    ]
+    assert steps[0] != steps[1]
 
 
 @pytest.fixture(name="threads", params=[1, 3])
@@ -120,9 +136,12 @@ def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() 
 
 def test_few_rows_are_calibrated_alone() -> None:
     network, codec, table = _untrained(_frame(900, 0.9))
-    seen = list(correct(network, codec, table, 900, seed=0))
-    assert seen[-1] == 900
-    assert returned(correct(network, codec, table, 900, seed=0)).rejection is None
+    twins = [copy.deepcopy(network) for _ in range(2)]
+    assert list(correct(network, codec, table, 900, seed=0))[-1] == 900
+    found = returned(correct(twins[0], codec, table, 900, seed=0))
+    alone, _ = returned(calibrate(twins[1], codec, codec.compared(table), 900, 0, EVALUATIONS))
+    assert found.rejection is None
+    np.testing.assert_array_equal(found.calibration.quantiles, alone.quantiles)
 
 
 def test_seeds_of_a_fit_draw_other_rows() -> None:

@@ -87,6 +87,14 @@ def test_bins_nobody_sampled_have_no_factor() -> None:
     assert np.exp(rake(table, made, np.zeros(1_000), _everything).log_factors(table)).max() < 3
 
 
+def test_a_bin_of_a_few_sampled_rows_keeps_its_weight() -> None:
+    table = Cells({}, {"a": np.repeat([0, 1], (900, 100))})
+    for few, moved in ((19, False), (20, True)):
+        made = Cells({}, {"a": np.repeat([0, 1], (1_000, few))})
+        (factors,) = rake(table, made, np.zeros(1_000 + few), _everything).factors
+        assert (factors[2] != 0.0) == moved
+
+
 def test_bins_are_intervals_missing_cells_and_levels() -> None:
     cells = Cells(
         {"x": np.array([*np.arange(1, 1_001.0), np.nan]), "gone": np.full(1_001, np.nan)},

@@ -61,9 +61,19 @@ def _set(place: int, value: float) -> Callable[[Tensor], Tensor]:
     return lambda array: array.index_put((torch.tensor(place),), torch.tensor(value, dtype=array.dtype))
 
 
+def _looped(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A node of the first tree below itself, and each node and leaf below one."""
+    left = arrays["left"].clone()
+    below = int(left[0])
+    assert below > 0
+    left[0], left[below] = arrays["left"][below], below
+    return arrays | {"left": left}
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        _looped,
         _with("left", _set(3, 0)),  # a node above itself
         _with("left", _set(0, 500)),  # a node that is not there
         _with("right", _set(0, -500)),  # a leaf that is not there
