@@ -5,7 +5,7 @@ import torch
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import LEVELS, Calibration, calibrate, calibration_rows, level_shift
+from scorewise.tabular.calibration import LEVELS, SEQUENCES, Calibration, calibrate, calibration_rows, level_shift
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import generate, joined, returned
 from scorewise.tabular.ratio import GRID, Ratio
@@ -112,7 +112,10 @@ def test_ratios_of_correlated_columns_are_calibrated_and_restored() -> None:
     network = TableDenoiser(
         codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)
     ).eval()  # independent columns
-    calibration = returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))[0]
+    calibration, seen = returned(calibrate(network, codec, {"bill": bill, "paid": paid}, 4_096, seed=3))
+    noise = NormalSequence(codec.layout.width, -1 - 3 * SEQUENCES)
+    again = joined([chunk for _, chunk in generate(network, codec, 4_096, noise.draw)])
+    np.testing.assert_array_equal(seen.scores, again.scores)  # as the model made them
     assert [(ratio.child, ratio.parent) for ratio in calibration.ratios] == [("paid", Combination.column("bill"))]
     made = joined([chunk for _, chunk in generate(network, codec, 4_096, NormalSequence(codec.layout.width, 0).draw)])
     tables = (codec.restore(made), calibration.restore(codec, made))

@@ -12,9 +12,9 @@ from scipy.stats import ks_2samp
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import Calibration, calibrate
+from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec
-from scorewise.tabular.correction import Correction, correct
+from scorewise.tabular.correction import EVALUATIONS_OF_CANDIDATES, Correction, correct
 from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined, returned
 from scorewise.tabular.table import to_arrow
 
@@ -80,8 +80,9 @@ def test_the_rows_of_a_larger_sample_begin_with_those_of_a_smaller_one(
     assert long.num_rows == 3 * CHUNK_ROWS + 7
     assert long.slice(0, 50).drop(["id"]).equals(short.drop(["id"]))
     assert not other.equals(short)
-    for n in range(100, 700, 100):
-        assert long.slice(0, n).drop(["id"]).equals(returned(correction.sample(network, codec, n, 4)).drop(["id"]))
+    for seed in range(10):
+        many, few = (returned(correction.sample(network, codec, n, seed)).drop(["id"]) for n in (150, 40))
+        assert many.slice(0, 40).equals(few)
     assert len(set(long["id"].to_pylist())) == long.num_rows
     steps = list(correction.sample(network, codec, 2 * CHUNK_ROWS, 4))
     assert steps == sorted(steps)
@@ -136,12 +137,21 @@ def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() 
 
 def test_few_rows_are_calibrated_alone() -> None:
     network, codec, table = _untrained(_frame(900, 0.9))
-    twins = [copy.deepcopy(network) for _ in range(2)]
+    twin = copy.deepcopy(network)
     assert list(correct(network, codec, table, 900, seed=0))[-1] == 900
-    found = returned(correct(twins[0], codec, table, 900, seed=0))
-    alone, _ = returned(calibrate(twins[1], codec, codec.compared(table), 900, 0, EVALUATIONS))
-    assert found.rejection is None
-    np.testing.assert_array_equal(found.calibration.quantiles, alone.quantiles)
+    levels: list[float] = []
+    twin.register_forward_hook(lambda _, inputs, __: levels.append(float(inputs[1][0])))
+    assert returned(correct(twin, codec, table, 900, seed=0)).rejection is None
+    assert len(levels) == EVALUATIONS  # of one chunk
+
+
+def test_candidates_take_fewer_evaluations(tied: tuple[TableDenoiser, Codec, Correction]) -> None:
+    network, codec, correction = tied
+    twin, levels = copy.deepcopy(network), list[float]()
+    twin.register_forward_hook(lambda _, inputs, __: levels.append(float(inputs[1][0])))
+    returned(correction.sample(twin, codec, 5, 0))
+    assert len(levels) == EVALUATIONS_OF_CANDIDATES
+    assert levels == sorted(levels, reverse=True)
 
 
 def test_seeds_of_a_fit_draw_other_rows() -> None:
