@@ -14,7 +14,7 @@ from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.calibration import SEQUENCES, Calibration, calibrate
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined
+from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined, relayed
 from scorewise.tabular.rejection import FEWEST_ROWS, Rejection, fit_rejection
 
 EVALUATIONS_OF_CANDIDATES = 16
@@ -116,8 +116,5 @@ def correct(
             return Correction(calibration, rejection)
         before += rows
     calibrating = calibrate(network, codec, compared, rows, seed, EVALUATIONS)
-    while True:
-        try:
-            yield before + next(calibrating)
-        except StopIteration as end:
-            return Correction(end.value[0], None)
+    calibration, _ = yield from relayed(calibrating, lambda made: before + made)
+    return Correction(calibration, None)

@@ -143,8 +143,7 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
     booster = _told_apart(table, made, pairs, generator, {"seed": seed % 2**31, "num_threads": threads})
     if booster is None:
         return None
-    trees = Trees.of(booster)
-    ratio = _log_ratio(trees.booster(), _features(fresh, pairs), threads)
+    ratio = _log_ratio(booster, _features(fresh, pairs), threads)
     log_cap = _log_cap(ratio)
 
     def kept(log_weight: np.ndarray) -> np.ndarray:
@@ -152,7 +151,7 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
 
     raking = rake(table, fresh, ratio, kept)
     candidates = 1 / kept(ratio + raking.log_factors(fresh)).mean()
-    return Rejection(pairs, trees, raking, log_cap, float(candidates))
+    return Rejection(pairs, Trees.of(booster), raking, log_cap, float(candidates))
 
 
 def _told_apart(

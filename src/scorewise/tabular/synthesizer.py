@@ -19,7 +19,7 @@ from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration, calibration_rows
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.correction import Correction, correct
-from scorewise.tabular.generation import prefers_bf16, returned
+from scorewise.tabular.generation import prefers_bf16, relayed, returned
 from scorewise.tabular.lengths import Lengths, halvings
 from scorewise.tabular.protection import protect
 from scorewise.tabular.rejection import Rejection
@@ -209,14 +209,10 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
         sampled = calibration_rows(table.num_rows, stages.coarse.state.step)
-        correcting = correct(network, codec, table, sampled, self.seed)
-        while True:
-            try:
-                made = next(correcting)
-            except StopIteration as end:
-                self.calibration_, self.rejection_ = end.value
-                break
-            yield Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows")
+        self.calibration_, self.rejection_ = yield from relayed(
+            correct(network, codec, table, sampled, self.seed),
+            lambda made: Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows"),
+        )
         self.schema_, self.codec_ = schema, codec
         self.trace_, self.stopped_ = stages.trace, stages.reason()
         self.network_ = network
@@ -271,13 +267,10 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
         since = time.monotonic()
         sampling = Correction(self.calibration_, self.rejection_).sample(self.network_, self.codec_, n, seed)
-        while True:
-            try:
-                made = next(sampling)
-            except StopIteration as end:
-                table: pa.Table = end.value
-                return table
-            yield Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
+        table: pa.Table = yield from relayed(
+            sampling, lambda made: Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
+        )
+        return table
 
     def save(self, path: str | Path) -> None:
         """Write the model to a folder of safetensors and JSON; the folder holds no row of the table.
