@@ -46,6 +46,23 @@ def test_a_constant_column_gives_finite_features() -> None:
     assert torch.equal(found, torch.zeros(1, 1))
 
 
+def test_values_that_float32_does_not_hold_count_as_the_largest() -> None:
+    z = _values(1.0)[0]
+    marked = torch.where(z > 2.0, 1.7e308, z)  # a number that stands for a missing one
+    differences = Differences(torch.stack([z, 2 * z, marked, -marked]), torch.tensor([[0, 0, 2], [1, 2, 3]]))
+    found = differences(torch.tensor([[0.3, -0.7, 3.0, 3.0]]), torch.tensor([[0.01]]))
+    assert found.isfinite().all()
+    torch.testing.assert_close(
+        found[:, :1],
+        Differences(_values(1.0, 2.0), differences.pairs[:, :1])(torch.tensor([[0.3, -0.7]]), torch.tensor([[0.01]])),
+    )
+    assert found[0, 1] < -10
+    assert found[0, 2] > 5
+    apart = [differences(torch.tensor([[0.3, -0.7, at, 0.0]]), torch.tensor([[0.01]]))[0, 1] for at in (0.3, 0.5)]
+    assert apart[0] == 0
+    assert apart[1] < -1  # where it is no such number the column is compared as it was
+
+
 def test_the_most_correlated_pairs_are_chosen() -> None:
     covariance = torch.tensor([[4.0, 0.2, -1.8], [0.2, 1.0, 0.5], [-1.8, 0.5, 1.0]])
     assert strongest_pairs(covariance, 2).tolist() == [[0, 1], [2, 2]]

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 REACH = 5.5
 """Normal scores that a table of values covers, on both sides of 0."""
+LARGEST = 1e18
+"""Absolute value that larger ones count as: float32 holds sums of squares of such values."""
 
 
 class Differences(nn.Module):
@@ -35,6 +37,7 @@ class Differences(nn.Module):
 
     def __init__(self, values: Tensor, pairs: Tensor, sums: Tensor | None = None, signs: Tensor | None = None) -> None:
         super().__init__()
+        values = values.clamp(-LARGEST, LARGEST)
         jumps = values.diff(dim=1)
         smallest = torch.where(jumps > 0, jumps, torch.inf).amin(1).nan_to_num(posinf=0.0)
         grid = values.shape[1]

@@ -178,6 +178,7 @@ def test_huge_numbers_and_columns_of_zeros_are_no_trouble() -> None:
     huge = generator.choice([-1e308, 1e308], _ROWS) * generator.random(_ROWS)
     zero = np.where(generator.random(_ROWS) < 0.5, 0.0, huge)
     assert _parents(pd.DataFrame({"a": huge, "b": -huge[::-1], "c": zero})) == {}
+    assert _parents(pd.DataFrame({"a": np.where(generator.random(_ROWS) < 0.1, 1e308, 0.5), "b": huge / 1e308})) == {}
     few = pd.DataFrame({"a": np.where(np.arange(_ROWS) < 80, 1.5, 0.0), "b": np.zeros(_ROWS)})
     few.loc[90:95, "b"] = generator.random(6)
     assert _parents(few) == {}

@@ -120,6 +120,7 @@ def test_a_model_that_chooses_among_its_rows_is_saved_loaded_and_saved_again(
     monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
     fitted = Synthesizer(seed=0, target="group").fit(_table(1_500))
     assert fitted.rejection_ is not None
+    assert len(fitted.rejection_.trees.leaves) <= 30  # no more rounds than steps
     fitted.save(tmp_path / "model")
     once = Synthesizer.load(tmp_path / "model")
     once.save(tmp_path / "again")
@@ -267,6 +268,17 @@ def test_tables_of_one_kind_of_column(columns: dict[str, list[object]]) -> None:
     for name in frame:
         if frame[name].dtype != float:
             assert set(fake[name]) <= set(frame[name])
+
+
+def test_numbers_that_stand_for_missing_ones_may_be_the_largest_there_are() -> None:
+    largest = float(np.finfo(np.float64).max)
+    table = _table(1_200)
+    table["gone"] = np.where(np.arange(len(table)) % 5 == 0, largest, table["income"] / 3)
+    table["mass"] = table["income"] * 1e300
+    fake = Synthesizer(time_limit=SHORT).fit(table).sample(400)
+    assert 0.1 < (fake["gone"] == largest).mean() < 0.3
+    assert fake["gone"][fake["gone"] < largest].max() <= table["income"].max() / 3
+    assert fake["mass"].between(table["mass"].min(), table["mass"].max()).all()
 
 
 def test_the_table_of_the_caller_is_not_changed() -> None:

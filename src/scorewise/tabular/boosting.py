@@ -8,6 +8,8 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
+from scorewise.tabular.units import centred
+
 if TYPE_CHECKING:
     from scorewise.tabular.schema import Cells
 
@@ -48,11 +50,9 @@ def most_correlated(numbers: FloatArray, most: int) -> npt.NDArray[np.intp]:
     Returns:
         Positions of the columns of each pair, the most correlated pair first, shape (2, P) or fewer.
     """
-    here = ~np.isnan(numbers)
-    mean = np.where(here, numbers, 0.0).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
-    centred = np.where(here, numbers - mean, 0.0)
-    length = np.sqrt((centred**2).sum(axis=0))
-    unit = centred / np.where(length > 0, length, 1.0)
+    apart = centred(numbers)
+    length = np.sqrt((apart**2).sum(axis=0))
+    unit = apart / np.where(length > 0, length, 1.0)
     left, right = np.triu_indices(numbers.shape[1], k=1)
     order = np.argsort(-np.abs((unit.T @ unit)[left, right]), kind="stable")[:most]
     return np.stack([left[order], right[order]])

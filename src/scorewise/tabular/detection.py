@@ -26,6 +26,8 @@ FloatArray = npt.NDArray[np.float64]
 
 FOLDS = 5
 LINEAR_FOLDS = 3
+LARGEST = 1e100
+"""Absolute number that larger ones count as in logistic detection, so that no sum of them overflows."""
 LEVELS_AT_MOST = 100
 DIFFERENCES_AT_MOST = 120
 
@@ -55,6 +57,7 @@ def detection_linear(real: Cells, synthetic: Cells, *, seed: int = 0) -> Score:
     """
     matrix, label = _stacked(real, synthetic, seed)
     numbers = len(real.numbers)
+    matrix = np.clip(matrix, -LARGEST, LARGEST)
     imputed = make_pipeline(SimpleImputer(add_indicator=True, keep_empty_features=True), RobustScaler())
     one_hot = OneHotEncoder(max_categories=LEVELS_AT_MOST + 1, handle_unknown="infrequent_if_exist")
     levels = slice(numbers, matrix.shape[1])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scorewise.tabular import jackknife, rows
 from scorewise.tabular.jackknife import FloatArray, IntArray
 from scorewise.tabular.score import Score, UnmeasuredError
+from scorewise.tabular.units import centred
 
 if TYPE_CHECKING:
     from scorewise.tabular.schema import Cells
@@ -220,13 +221,12 @@ def _correlations(cells: Cells, group: IntArray) -> FloatArray:
         return np.zeros((jackknife.GROUPS + 1, 0, 0))
     values = np.column_stack(list(cells.numbers.values()))
     here = ~np.isnan(values)
-    present = np.maximum(here.sum(axis=0), 1)
-    centred = np.where(here, values - np.where(here, values, 0.0).sum(axis=0) / present, 0.0)
-    scale = np.sqrt((centred**2).sum(axis=0) / present)
-    centred /= np.where(scale > 0, scale, 1.0)
+    unit = centred(values)
+    scale = np.sqrt((unit**2).sum(axis=0) / np.maximum(here.sum(axis=0), 1))
+    unit /= np.where(scale > 0, scale, 1.0)
     sums = np.zeros((4, jackknife.GROUPS, size, size))
     for g in range(jackknife.GROUPS):
-        x, m = centred[group == g], here[group == g].astype(np.float64)
+        x, m = unit[group == g], here[group == g].astype(np.float64)
         sums[:, g] = m.T @ m, x.T @ m, (x**2).T @ m, x.T @ x
     n, x_sum, x_square, product = (jackknife.left_out(part) for part in sums)
     n = np.maximum(n, 1)

@@ -182,7 +182,8 @@ def _gain(child: Column, gap: Gap, values: Mapping[str, np.ndarray]) -> tuple[fl
 
 
 def _entropy(values: np.ndarray, unit: float) -> float:
-    return entropy(np.unique(np.rint(values / unit), return_counts=True)[1])
+    with np.errstate(over="ignore"):  # of huge values, which are then one
+        return entropy(np.unique(np.rint(values / unit), return_counts=True)[1])
 
 
 def _gridded(gap: Gap, child: np.ndarray, values: Mapping[str, np.ndarray]) -> Gap:

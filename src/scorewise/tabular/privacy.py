@@ -9,6 +9,7 @@ import torch
 
 from scorewise.tabular import jackknife, rows
 from scorewise.tabular.score import Score, UnmeasuredError
+from scorewise.tabular.units import within_range
 
 if TYPE_CHECKING:
     from scorewise.tabular.schema import Cells
@@ -111,11 +112,10 @@ class _Points:
     def of(cls, cells: Cells, train: Cells) -> _Points:
         columns = [np.zeros(rows.count(cells))]
         for name, values in cells.numbers.items():
-            present = train.numbers[name][~np.isnan(train.numbers[name])]
-            low, high, mean = (present.min(), present.max(), present.mean()) if len(present) else (0.0, 1.0, 0.0)
-            missing = np.isnan(values)
-            scaled = np.where(missing, mean - low, values - low) / (high - low if high > low else 1.0)
-            columns += [scaled, *([missing.astype(np.float64)] if len(present) < rows.count(train) else [])]
+            known = train.numbers[name]
+            columns.append(within_range(values, known))
+            if np.isnan(known).any():
+                columns.append(np.isnan(values).astype(np.float64))
         levels = [np.zeros(rows.count(cells)), *cells.categories.values()]
         return cls(*(torch.as_tensor(np.column_stack(part), dtype=torch.float32) for part in (columns, levels)))
 

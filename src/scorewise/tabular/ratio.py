@@ -67,10 +67,14 @@ def log_ratio(child: np.ndarray, parent: np.ndarray) -> tuple[np.ndarray, np.nda
         parent: values, NaN where missing, shape (N,).
 
     Returns:
-        The log-ratios, shape (N,), and where there is one: both of one sign, neither 0 nor missing. It is 0 elsewhere.
+        The log-ratios, shape (N,), and where there is one: both of one sign, neither 0 nor missing, and not so far
+        apart that their ratio is no float. It is 0 elsewhere.
     """
     alike: np.ndarray = np.sign(child) * np.sign(parent) > 0
-    return np.log(np.divide(child, parent, out=np.ones(len(child)), where=alike)), alike
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = np.divide(child, parent, out=np.ones(len(child)), where=alike)
+    alike &= (ratio > 0) & np.isfinite(ratio)
+    return np.log(np.where(alike, ratio, 1.0)), alike
 
 
 def fit_ratio(

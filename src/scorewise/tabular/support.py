@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from scorewise.tabular import jackknife, rows
 from scorewise.tabular.score import Score, UnmeasuredError
+from scorewise.tabular.units import within_range
 
 if TYPE_CHECKING:
     from scorewise.tabular.schema import Cells
@@ -130,12 +131,8 @@ def _embedded(real: Cells, synthetic: Cells, seed: int) -> tuple[FloatArray, Flo
     ours: list[FloatArray] = []
     theirs: list[FloatArray] = []
     for name, values in real.numbers.items():
-        present = values[~np.isnan(values)]
-        low, high, mean = (present.min(), present.max(), present.mean()) if len(present) else (0.0, 1.0, 0.0)
-        width = high - low if high > low else 1.0
         for columns, side in ((ours, values), (theirs, synthetic.numbers[name])):
-            missing = np.isnan(side)
-            columns += [np.where(missing, mean - low, side - low) / width, missing.astype(np.float64)]
+            columns += [within_range(side, values), np.isnan(side).astype(np.float64)]
     for name, levels in real.categories.items():
         ours.append((levels[:, None] == codes[name]).astype(np.float64))
         theirs.append((synthetic.categories[name][:, None] == codes[name]).astype(np.float64))
