@@ -30,6 +30,7 @@ from machine import machine
 from scorewise.tabular.calibration import Calibration, calibration_rows
 from scorewise.tabular.correction import correct
 from scorewise.tabular.generation import CHUNK_ROWS, returned
+from scorewise.tabular.rejection import ROUNDS
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -96,7 +97,7 @@ class Pieces(Synthesizer):
             chunks.append(time.perf_counter() - before)
         sampled = calibration_rows(arrow.num_rows, training.steps)
         before = time.perf_counter()
-        returned(correct(self.network_, codec, arrow, sampled, self.seed))
+        returned(correct(self.network_, codec, arrow, sampled, self.seed, min(ROUNDS, training.steps)))
         return {
             "encoded width": codec.layout.width,
             "steps": training.steps,

@@ -102,6 +102,13 @@ def test_a_wide_table_has_fewer_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found.trees.leaves) == 25
 
 
+def test_rounds_are_no_more_than_asked_for() -> None:
+    apart = [_cells(0, 4_000, 0.8), *(_cells(i, 4_000, 0.0) for i in (1, 2))]
+    found = fit_rejection(*apart, seed=0, rounds=25)
+    assert found is not None
+    assert len(found.trees.leaves) == 25
+
+
 def test_a_wide_table_is_seen_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     apart = [_cells(0, 4_000, 0.8), *(_cells(i, 4_000, 0.0) for i in (1, 2))]
     monkeypatch.setattr(rejection, "MOST_CELLS", 4 * 2_000)  # three columns and a difference

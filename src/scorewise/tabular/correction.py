@@ -15,7 +15,7 @@ from scorewise.quasirandom import NormalSequence
 from scorewise.tabular.calibration import SEQUENCES, Calibration, calibrate
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined, relayed
-from scorewise.tabular.rejection import FEWEST_ROWS, Rejection, fit_rejection
+from scorewise.tabular.rejection import FEWEST_ROWS, ROUNDS, Rejection, fit_rejection
 
 EVALUATIONS_OF_CANDIDATES = 16
 """Evaluations of the network for a row that may be rejected: what fewer of them err by is mended by the choice."""
@@ -79,7 +79,7 @@ class Correction(NamedTuple):
 
 
 def correct(
-    network: TableDenoiser | Experts, codec: Codec, table: pa.Table, rows: int, seed: int
+    network: TableDenoiser | Experts, codec: Codec, table: pa.Table, rows: int, seed: int, rounds: int = ROUNDS
 ) -> Generator[int, None, Correction]:
     """Compare what a model samples with the table, and learn what to correct.
 
@@ -93,6 +93,7 @@ def correct(
         table: the table.
         rows: number of rows to sample for each comparison, 1 or more.
         seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
+        rounds: most rounds of boosting of the trees.
 
     Yields:
         The number of rows made so far.
@@ -111,7 +112,7 @@ def correct(
                 sample.append(chunk)
                 yield before + made
         told, fresh = (codec.schema.cells(calibration.restore(codec, joined(sample))) for sample in samples)
-        rejection = fit_rejection(codec.schema.cells(table), told, fresh, seed, torch.get_num_threads())
+        rejection = fit_rejection(codec.schema.cells(table), told, fresh, seed, torch.get_num_threads(), rounds)
         if rejection is not None:
             return Correction(calibration, rejection)
         before += rows

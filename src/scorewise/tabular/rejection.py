@@ -20,6 +20,7 @@ MOST_CELLS = 10_000_000
 """Rows of a side by features that the trees are fitted to."""
 DIFFERENCES = 120
 ROUNDS, PATIENCE, HELD_OUT = 1_000, 50, 0.1
+"""The rounds are the most; a network of fewer steps has as many as steps, so that mending it takes no longer."""
 MOST_WORK = 150_000
 """Rounds by features: a wide table has fewer rounds."""
 SETTINGS = {**boosting.SETTINGS, "objective": "binary", "min_data_in_leaf": 100}
@@ -118,7 +119,9 @@ class Rejection:
         return cls(pairs, trees, raking, log_cap, candidates)
 
 
-def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: int = 1) -> Rejection | None:
+def fit_rejection(
+    table: Cells, made: Cells, fresh: Cells, seed: int, threads: int = 1, rounds: int = ROUNDS
+) -> Rejection | None:
     """Learn which rows to keep.
 
     The trees are fitted to nine tenths of the rows of the table and of one sample, up to the round that does best on
@@ -131,6 +134,7 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
         fresh: the same columns of other sampled rows.
         seed: of the trees.
         threads: the number of threads; it does not change the result.
+        rounds: most rounds of boosting, of which wide tables have fewer (`MOST_WORK`).
 
     Returns:
         The rejection, or None where there are fewer than `FEWEST_ROWS` rows, or the trees find nothing.
@@ -140,7 +144,8 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
     generator = np.random.default_rng(seed % 2**63)
     some = boosting.features(rows.subsample(table, rows.ROWS_AT_MOST, generator))
     pairs = boosting.most_correlated(some[:, : len(table.numbers)], DIFFERENCES)
-    booster = _told_apart(table, made, pairs, generator, {"seed": seed % 2**31, "num_threads": threads})
+    settings = {"seed": seed % 2**31, "num_threads": threads}
+    booster = _told_apart(table, made, pairs, generator, settings, rounds)
     if booster is None:
         return None
     ratio = _log_ratio(booster, _features(fresh, pairs), threads)
@@ -155,7 +160,12 @@ def fit_rejection(table: Cells, made: Cells, fresh: Cells, seed: int, threads: i
 
 
 def _told_apart(
-    table: Cells, made: Cells, pairs: np.ndarray, generator: np.random.Generator, settings: Mapping[str, int]
+    table: Cells,
+    made: Cells,
+    pairs: np.ndarray,
+    generator: np.random.Generator,
+    settings: Mapping[str, int],
+    rounds: int,
 ) -> lightgbm.Booster | None:
     """Trees whose sum is the log-ratio of the table's density to the sample's; None if rows held out do not gain."""
     columns = len(table.numbers) + len(table.categories)
@@ -171,8 +181,8 @@ def _told_apart(
     )
     judge.set_reference(seen)
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    most_rounds = min(ROUNDS, MOST_WORK // matrix.shape[1])
-    booster = lightgbm.train({**SETTINGS, **settings}, seen, most_rounds, valid_sets=[judge], callbacks=[stop])
+    rounds = min(rounds, MOST_WORK // matrix.shape[1])
+    booster = lightgbm.train({**SETTINGS, **settings}, seen, rounds, valid_sets=[judge], callbacks=[stop])
     margin = np.where(real[held], 1.0, -1.0) * booster.predict(matrix[held], raw_score=True)
     gain = weight[held] * (np.log(2.0) - np.logaddexp(0.0, -margin))
     doubt = gain.std() / np.sqrt(len(gain))

@@ -22,7 +22,7 @@ from scorewise.tabular.correction import Correction, correct
 from scorewise.tabular.generation import prefers_bf16, relayed, returned
 from scorewise.tabular.lengths import Lengths, halvings
 from scorewise.tabular.protection import protect
-from scorewise.tabular.rejection import Rejection
+from scorewise.tabular.rejection import ROUNDS, Rejection
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
@@ -208,9 +208,10 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if not finished and self.checkpoint is not None and stages.step > 0:
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
-        sampled = calibration_rows(table.num_rows, stages.coarse.state.step)
+        steps = stages.coarse.state.step
+        sampled = calibration_rows(table.num_rows, steps)
         self.calibration_, self.rejection_ = yield from relayed(
-            correct(network, codec, table, sampled, self.seed),
+            correct(network, codec, table, sampled, self.seed, rounds=min(ROUNDS, steps)),
             lambda made: Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows"),
         )
         self.schema_, self.codec_ = schema, codec
