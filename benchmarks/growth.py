@@ -30,7 +30,6 @@ from machine import machine
 from scorewise.tabular.calibration import Calibration, calibration_rows
 from scorewise.tabular.correction import correct
 from scorewise.tabular.generation import CHUNK_ROWS, returned
-from scorewise.tabular.rejection import ROUNDS
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
@@ -95,13 +94,12 @@ class Pieces(Synthesizer):
             before = time.perf_counter()
             self.sample(CHUNK_ROWS, seed=seed)
             chunks.append(time.perf_counter() - before)
-        sampled = calibration_rows(arrow.num_rows, training.steps)
         before = time.perf_counter()
-        returned(correct(self.network_, codec, arrow, sampled, self.seed, min(ROUNDS, training.steps)))
+        returned(correct(self.network_, codec, arrow, training.steps, self.seed))
         return {
             "encoded width": codec.layout.width,
             "steps": training.steps,
-            "calibration rows": sampled,
+            "calibration rows": calibration_rows(arrow.num_rows, training.steps),
             "seconds of the correction": round(time.perf_counter() - before, 1),
             "seconds of encoding": round(encoded - began, 3),
             "seconds of a step": round(median(ticks[WARM:]), 4),

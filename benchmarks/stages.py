@@ -21,7 +21,6 @@ from splits import split
 from scorewise.datasets import DATASETS
 from scorewise.experts import Experts
 from scorewise.tabular import privacy
-from scorewise.tabular.calibration import calibration_rows
 from scorewise.tabular.correction import correct
 from scorewise.tabular.generation import returned
 from scorewise.tabular.synthesizer import Synthesizer
@@ -58,8 +57,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
             continue
         yield {"way": BOTH, **facts, **scored(fitted, train, test, seed)}
         fitted.network_ = experts.coarse
-        rows = calibration_rows(train.num_rows, int(fitted.trace_["step"][-1]))
-        corrected = returned(correct(experts.coarse, fitted.codec_, train, rows, seed))
+        corrected = returned(correct(experts.coarse, fitted.codec_, train, int(fitted.trace_["step"][-1]), seed))
         fitted.calibration_, fitted.rejection_ = corrected
         yield {"way": FIRST, "seed": seed, **scored(fitted, train, test, seed)}
 

@@ -12,13 +12,13 @@ from scipy.stats import ks_2samp
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import Calibration
+from scorewise.tabular.calibration import ROWS_A_STEP, Calibration
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.correction import EVALUATIONS_OF_CANDIDATES, Correction, correct
 from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined, returned
 from scorewise.tabular.table import to_arrow
 
-ROWS = 6_000
+ROWS, STEPS = 6_000, 2_000
 
 
 def _frame(rows: int, correlation: float) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def _untrained(frame: pd.DataFrame) -> tuple[TableDenoiser, Codec, pa.Table]:
 @pytest.fixture(scope="module", name="tied")
 def _tied() -> tuple[TableDenoiser, Codec, Correction]:
     network, codec, table = _untrained(_frame(ROWS, 0.7))
-    return network, codec, returned(correct(network, codec, table, ROWS, seed=0))
+    return network, codec, returned(correct(network, codec, table, STEPS, seed=0))
 
 
 def test_rows_that_are_kept_are_nearer_to_the_table(tied: tuple[TableDenoiser, Codec, Correction]) -> None:
@@ -119,7 +119,7 @@ def test_threads_do_not_change_the_rows(tied: tuple[TableDenoiser, Codec, Correc
 
 def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() -> None:
     network, codec, table = _untrained(_frame(4_000, 0.0))
-    steps = correct(network, codec, table, 4_000, seed=0)
+    steps = correct(network, codec, table, STEPS, seed=0)
     seen: list[int] = []
     while True:
         try:
@@ -138,11 +138,22 @@ def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() 
 def test_few_rows_are_calibrated_alone() -> None:
     network, codec, table = _untrained(_frame(900, 0.9))
     twin = copy.deepcopy(network)
-    assert list(correct(network, codec, table, 900, seed=0))[-1] == 900
+    assert list(correct(network, codec, table, STEPS, seed=0))[-1] == 900
     levels: list[float] = []
     twin.register_forward_hook(lambda _, inputs, __: levels.append(float(inputs[1][0])))
-    assert returned(correct(twin, codec, table, 900, seed=0)).rejection is None
+    assert returned(correct(twin, codec, table, STEPS, seed=0)).rejection is None
     assert len(levels) == EVALUATIONS  # of one chunk
+
+
+def test_a_brief_training_is_not_followed_by_a_longer_correction() -> None:
+    network, codec, table = _untrained(_frame(1_020, 0.9))
+    brief = 1_020 // ROWS_A_STEP
+    rejection = returned(correct(copy.deepcopy(network), codec, table, brief, seed=0)).rejection
+    assert rejection is not None
+    assert len(rejection.trees.leaves) == brief  # no more rounds than steps; there is more to be found
+    steps = correct(network, codec, table, brief - 1, seed=0)
+    assert list(steps)[-1] == 1_020  # one comparison
+    assert returned(correct(network, codec, table, brief - 1, seed=0)).rejection is None
 
 
 def test_candidates_take_fewer_evaluations(tied: tuple[TableDenoiser, Codec, Correction]) -> None:
@@ -158,7 +169,7 @@ def test_seeds_of_a_fit_draw_other_rows() -> None:
     network, codec, table = _untrained(_frame(2_000, 0.8))
     caps = []
     for seed in (0, 1):
-        rejection = returned(correct(network, codec, table, 2_000, seed)).rejection
+        rejection = returned(correct(network, codec, table, STEPS, seed)).rejection
         assert rejection is not None
         caps.append(rejection.log_cap)
     assert caps[0] != caps[1]

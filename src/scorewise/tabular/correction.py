@@ -12,7 +12,7 @@ from torch import Tensor
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import SEQUENCES, Calibration, calibrate
+from scorewise.tabular.calibration import ROWS_A_STEP, SEQUENCES, Calibration, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined, relayed
 from scorewise.tabular.rejection import FEWEST_ROWS, ROUNDS, Rejection, fit_rejection
@@ -79,21 +79,21 @@ class Correction(NamedTuple):
 
 
 def correct(
-    network: TableDenoiser | Experts, codec: Codec, table: pa.Table, rows: int, seed: int, rounds: int = ROUNDS
+    network: TableDenoiser | Experts, codec: Codec, table: pa.Table, steps: int, seed: int
 ) -> Generator[int, None, Correction]:
     """Compare what a model samples with the table, and learn what to correct.
 
-    A model is calibrated, and trees learn which of its rows to keep. Where they find nothing to tell its rows from the
-    table's, or there are too few rows to try, all are kept: then each is made with more evaluations of the network, and
-    the model is calibrated on such rows.
+    A model is calibrated, and trees learn which of its rows to keep, in no more rounds than the training had steps.
+    Where they find nothing to tell its rows from the table's, or there are too few rows to try, or the training was so
+    brief that the samples would take longer (`calibration_rows`), all are kept: then each is made with more evaluations
+    of the network, and the model is calibrated on such rows.
 
     Args:
         network: the denoiser; its log-odds of levels are shifted.
         codec: of the table.
         table: the table.
-        rows: number of rows to sample for each comparison, 1 or more.
+        steps: steps that the network was trained for.
         seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
-        rounds: most rounds of boosting of the trees.
 
     Yields:
         The number of rows made so far.
@@ -102,7 +102,8 @@ def correct(
         The correction.
     """
     compared, before = codec.compared(table), 0
-    if min(rows, table.num_rows) >= FEWEST_ROWS:
+    rows = calibration_rows(table.num_rows, steps)
+    if FEWEST_ROWS <= rows <= ROWS_A_STEP * steps:
         calibration, seen = yield from calibrate(network, codec, compared, rows, seed, EVALUATIONS_OF_CANDIDATES)
         noise = NormalSequence(codec.layout.width, -SEQUENCES * (seed + 1))
         samples: list[list[Chosen]] = [[seen], []]
@@ -112,7 +113,9 @@ def correct(
                 sample.append(chunk)
                 yield before + made
         told, fresh = (codec.schema.cells(calibration.restore(codec, joined(sample))) for sample in samples)
-        rejection = fit_rejection(codec.schema.cells(table), told, fresh, seed, torch.get_num_threads(), rounds)
+        rejection = fit_rejection(
+            codec.schema.cells(table), told, fresh, seed, torch.get_num_threads(), min(ROUNDS, steps)
+        )
         if rejection is not None:
             return Correction(calibration, rejection)
         before += rows

@@ -20,7 +20,7 @@ MOST_CELLS = 10_000_000
 """Rows of a side by features that the trees are fitted to."""
 DIFFERENCES = 120
 ROUNDS, PATIENCE, HELD_OUT = 1_000, 50, 0.1
-"""The rounds are the most; a network of fewer steps has as many as steps, so that mending it takes no longer."""
+"""Most rounds of boosting, rounds without gain after which it ends, and the share of rows that tells."""
 MOST_WORK = 150_000
 """Rounds by features: a wide table has fewer rounds."""
 SETTINGS = {**boosting.SETTINGS, "objective": "binary", "min_data_in_leaf": 100}

@@ -16,13 +16,13 @@ from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.tabular import store
-from scorewise.tabular.calibration import Calibration, calibration_rows
+from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.correction import Correction, correct
 from scorewise.tabular.generation import prefers_bf16, relayed, returned
 from scorewise.tabular.lengths import Lengths, halvings
 from scorewise.tabular.protection import protect
-from scorewise.tabular.rejection import ROUNDS, Rejection
+from scorewise.tabular.rejection import Rejection
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
@@ -208,10 +208,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if not finished and self.checkpoint is not None and stages.step > 0:
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
-        steps = stages.coarse.state.step
-        sampled = calibration_rows(table.num_rows, steps)
         self.calibration_, self.rejection_ = yield from relayed(
-            correct(network, codec, table, sampled, self.seed, rounds=min(ROUNDS, steps)),
+            correct(network, codec, table, stages.coarse.state.step, self.seed),
             lambda made: Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows"),
         )
         self.schema_, self.codec_ = schema, codec
