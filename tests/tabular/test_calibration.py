@@ -5,7 +5,15 @@ import torch
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import LEVELS, SEQUENCES, Calibration, calibrate, calibration_rows, level_shift
+from scorewise.tabular.calibration import (
+    LEVELS,
+    SEQUENCES,
+    Calibration,
+    brief,
+    calibrate,
+    calibration_rows,
+    level_shift,
+)
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import generate, joined, returned
 from scorewise.tabular.ratio import GRID, Ratio
@@ -47,12 +55,19 @@ def test_identity_and_columns_with_too_few_cells_are_left_alone() -> None:
     np.testing.assert_array_equal(few.quantiles, np.tile(LEVELS, (2, 1)))
 
 
-def test_a_longer_training_is_calibrated_on_more_rows_and_never_on_more_than_the_table_has() -> None:
-    assert calibration_rows(500, 10_000) == 500
+def test_a_longer_training_is_calibrated_on_more_rows_and_on_more_than_the_table_has_if_it_is_short() -> None:
+    assert calibration_rows(500, 10_000) == 4_096
+    assert calibration_rows(500, 10) == 4_096
+    assert calibration_rows(5_000, 10_000) == 5_000
     assert calibration_rows(27_000, 10) == 4_096
     assert calibration_rows(27_000, 400) == 12_000
     assert calibration_rows(27_000, 3_427) == 27_000
     assert calibration_rows(1_000_000, 8_456) == 30_000
+
+
+def test_a_training_is_brief_beside_the_rows_that_are_sampled() -> None:
+    assert [brief(3_000, steps) for steps in (99, 100)] == [True, False]
+    assert [brief(1_000_000, steps) for steps in (136, 137)] == [True, False]
 
 
 def test_levels_are_shifted_to_their_shares_as_far_as_chance_does_not_explain_it() -> None:

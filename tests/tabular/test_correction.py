@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import ROWS_A_STEP, Calibration
+from scorewise.tabular.calibration import ROWS_A_STEP, Calibration, calibration_rows
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.correction import EVALUATIONS_OF_CANDIDATES, Correction, correct
 from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined, returned
@@ -129,7 +129,7 @@ def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() 
             break
     assert correction.rejection is None
     assert seen == sorted(seen)
-    assert seen[-1] == 4 * 4_000  # two samples, and a calibration of either kind of rows
+    assert seen[-1] == 4 * calibration_rows(4_000, STEPS)  # two samples, and a calibration of either kind of rows
     noise = NormalSequence(codec.layout.width, 3)
     made = joined([chunk for _, chunk in generate(network, codec, 500, noise.draw)])
     assert returned(correction.sample(network, codec, 500, 3)).equals(correction.calibration.restore(codec, made, 3))
@@ -138,21 +138,21 @@ def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() 
 def test_few_rows_are_calibrated_alone() -> None:
     network, codec, table = _untrained(_frame(900, 0.9))
     twin = copy.deepcopy(network)
-    assert list(correct(network, codec, table, STEPS, seed=0))[-1] == 900
+    assert list(correct(network, codec, table, STEPS, seed=0))[-1] == calibration_rows(900, STEPS)
     levels: list[float] = []
     twin.register_forward_hook(lambda _, inputs, __: levels.append(float(inputs[1][0])))
     assert returned(correct(twin, codec, table, STEPS, seed=0)).rejection is None
-    assert len(levels) == EVALUATIONS  # of one chunk
+    assert len(levels) == EVALUATIONS * calibration_rows(900, STEPS) / CHUNK_ROWS
 
 
 def test_a_brief_training_is_not_followed_by_a_longer_correction() -> None:
-    network, codec, table = _untrained(_frame(1_020, 0.9))
-    brief = 1_020 // ROWS_A_STEP
+    network, codec, table = _untrained(_frame(2_010, 0.9))
+    brief = 2_010 // ROWS_A_STEP
     rejection = returned(correct(copy.deepcopy(network), codec, table, brief, seed=0)).rejection
     assert rejection is not None
     assert len(rejection.trees.leaves) == brief  # no more rounds than steps; there is more to be found
     steps = correct(network, codec, table, brief - 1, seed=0)
-    assert list(steps)[-1] == 1_020  # one comparison
+    assert list(steps)[-1] == calibration_rows(2_010, brief)  # one comparison
     assert returned(correct(network, codec, table, brief - 1, seed=0)).rejection is None
 
 

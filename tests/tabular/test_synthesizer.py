@@ -118,10 +118,10 @@ def test_a_model_that_chooses_among_its_rows_is_saved_loaded_and_saved_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
-    monkeypatch.setattr("scorewise.tabular.correction.ROWS_A_STEP", 1_500)  # so that the training is not too brief
-    fitted = Synthesizer(seed=0, target="group").fit(_table(1_500))
+    monkeypatch.setattr("scorewise.tabular.calibration.ROWS_A_STEP", 70)  # so that the training is not too brief
+    fitted = Synthesizer(seed=0, target="group").fit(_table(2_000))
     assert fitted.rejection_ is not None
-    assert len(fitted.rejection_.trees.leaves) <= 30  # no more rounds than steps
+    assert len(fitted.rejection_.trees.leaves) <= 60  # no more rounds than steps
     fitted.save(tmp_path / "model")
     once = Synthesizer.load(tmp_path / "model")
     once.save(tmp_path / "again")

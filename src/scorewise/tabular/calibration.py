@@ -30,18 +30,31 @@ SEQUENCES = LEVEL_TURNS + 2
 def calibration_rows(rows: int, steps: int) -> int:
     """Number of rows to sample for a comparison, from the size of the table and the length of the training alone.
 
-    As many as the table has, `MOST_ROWS` at most, and `ROWS_A_STEP` for each step of training, `FEWEST_ROWS` at least:
-    sampling them, with 24 evaluations each, takes about a quarter of the time that training took, if it was not so
-    brief that these are the least.
+    As many as the table has, `MOST_ROWS` at most, and `ROWS_A_STEP` for each step of training, but `FEWEST_ROWS` at
+    least, since a sample may be larger than the table: sampling them, with 24 evaluations each, takes about a quarter
+    of the time that training took, if it was not so brief that these are the least.
 
     Args:
         rows: rows of the table.
-        steps: steps that it was trained for.
+        steps: steps of training.
 
     Returns:
         Number of rows.
     """
-    return min(rows, MOST_ROWS, max(FEWEST_ROWS, ROWS_A_STEP * steps))
+    return max(FEWEST_ROWS, min(rows, MOST_ROWS, ROWS_A_STEP * steps))
+
+
+def brief(rows: int, steps: int) -> bool:
+    """Whether a training was so brief that fewer rows would have to be sampled than are, to keep to its time.
+
+    Args:
+        rows: rows of the table.
+        steps: steps of training.
+
+    Returns:
+        Whether `ROWS_A_STEP` for each step are fewer than the rows of the table, and than `FEWEST_ROWS`.
+    """
+    return ROWS_A_STEP * steps < min(rows, FEWEST_ROWS)
 
 
 class Calibration:

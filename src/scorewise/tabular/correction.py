@@ -12,7 +12,7 @@ from torch import Tensor
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
-from scorewise.tabular.calibration import ROWS_A_STEP, SEQUENCES, Calibration, calibrate, calibration_rows
+from scorewise.tabular.calibration import SEQUENCES, Calibration, brief, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined, relayed
 from scorewise.tabular.rejection import FEWEST_ROWS, ROUNDS, Rejection, fit_rejection
@@ -85,14 +85,14 @@ def correct(
 
     A model is calibrated, and trees learn which of its rows to keep, in no more rounds than the training had steps.
     Where they find nothing to tell its rows from the table's, or there are too few rows to try, or the training was so
-    brief that the samples would take longer (`calibration_rows`), all are kept: then each is made with more evaluations
+    brief that the samples would take longer (`brief`), all are kept: then each is made with more evaluations
     of the network, and the model is calibrated on such rows.
 
     Args:
         network: the denoiser; its log-odds of levels are shifted.
         codec: of the table.
         table: the table.
-        steps: steps that the network was trained for.
+        steps: steps of training.
         seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
 
     Yields:
@@ -103,7 +103,7 @@ def correct(
     """
     compared, before = codec.compared(table), 0
     rows = calibration_rows(table.num_rows, steps)
-    if FEWEST_ROWS <= rows <= ROWS_A_STEP * steps:
+    if table.num_rows >= FEWEST_ROWS and not brief(table.num_rows, steps):
         calibration, seen = yield from calibrate(network, codec, compared, rows, seed, EVALUATIONS_OF_CANDIDATES)
         noise = NormalSequence(codec.layout.width, -SEQUENCES * (seed + 1))
         samples: list[list[Chosen]] = [[seen], []]

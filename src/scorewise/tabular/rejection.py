@@ -14,8 +14,8 @@ from scorewise.tabular.schema import Cells
 from scorewise.tabular.store import part, prefixed
 from scorewise.tabular.trees import Trees
 
-FEWEST_ROWS = 1_000
-"""Rows of the table, and of each sample, below which no trees are tried."""
+FEWEST_ROWS = 2_000
+"""Rows of the table, and of each sample, below which no trees are tried: of fewer they keep what is like its rows."""
 MOST_CELLS = 10_000_000
 """Rows of a side by features that the trees are fitted to."""
 DIFFERENCES = 120

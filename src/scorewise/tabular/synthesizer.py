@@ -209,7 +209,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
         self.calibration_, self.rejection_ = yield from relayed(
-            correct(network, codec, table, stages.coarse.state.step, self.seed),
+            correct(network, codec, table, lengths.step, self.seed),
             lambda made: Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows"),
         )
         self.schema_, self.codec_ = schema, codec
