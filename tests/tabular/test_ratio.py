@@ -168,3 +168,10 @@ def test_times_have_no_ratios_and_tables_without_pairs_no_maps() -> None:
     assert fit_ratios(codec, cells, made, [("bill", "paid")]) == ()
     plain = Codec.fit(real)
     assert fit_ratios(plain, plain.schema.cells(to_arrow(real)).numbers, plain.choose(plain.encode(fake)), []) == ()
+
+
+def test_a_ratio_that_is_no_float_is_none() -> None:
+    child, parent = np.array([1e300, 1e-300, -2.0, 3.0]), np.array([1e-300, 1e300, -1.0, np.nan])
+    found, there = log_ratio(child, parent)
+    assert there.tolist() == [False, False, True, False]
+    np.testing.assert_allclose(found, [0.0, 0.0, np.log(2), 0.0])

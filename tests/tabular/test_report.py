@@ -111,6 +111,26 @@ def test_dates_as_text_score_like_dates(tmp_path: Path) -> None:
     assert again.columns[4].labels[-1] in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_numbers_may_be_the_largest_there_are() -> None:
+    largest = float(np.finfo(np.float64).max)
+
+    def drawn(seed: int, shift: float) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        x = rng.normal(shift, 1, 600)
+        marked = np.where(rng.random(600) < 0.2, largest, np.where(rng.random(600) < 0.1, np.nan, x))
+        return pd.DataFrame(
+            {"x": x, "marked": marked, "wide": largest * np.tanh(x) ** 2, "y": x + rng.normal(size=600)}
+        )
+
+    alike, apart = (evaluate(drawn(0, 0.0), drawn(1, shift), test=drawn(2, 0.0), target="y") for shift in (0.0, 1.0))
+    assert all(math.isfinite(score.value) for report in (alike, apart) for score in report.scores.values())
+    for key in ("shapes", "trends", "detection"):
+        assert apart.scores[key].value > 1.2 * alike.scores[key].value
+    assert alike.scores["detection_linear"].value > 0.9
+    assert alike.scores["beta_recall"].value > apart.scores["beta_recall"].value + 0.05
+    assert 0.4 < alike.scores["closer_to_train"].value < 0.6
+
+
 def test_the_tables_of_the_caller_are_left_alone() -> None:
     tables = [frame(60, seed) for seed in range(3)]
     copies = [table.copy(deep=True) for table in tables]
