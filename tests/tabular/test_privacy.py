@@ -45,6 +45,19 @@ def test_other_rows_of_the_source_are_as_near_to_train_as_to_test() -> None:
     assert scores[0][2:] == (0.5, 0.0)
 
 
+def test_a_missing_cell_is_far_from_the_mean() -> None:
+    generator = np.random.default_rng(0)
+
+    def side(x: np.ndarray) -> Cells:
+        return Cells({"x": x, "y": generator.random(len(x)) / 10}, {})
+
+    known = np.linspace(-1, 1, 100)
+    train, test = side(np.where(np.arange(200) < 100, np.nan, np.repeat(known, 2))), side(np.zeros(200))
+    mean = float(np.nanmean(train.numbers["x"]))
+    assert closer_to_train(train, side(np.full(200, mean)), side(np.full(100, np.nan))).value > 0.9
+    assert closer_to_train(train, test, side(np.zeros(100))).value < 0.6
+
+
 def test_a_copy_of_train_is_nearer_to_train() -> None:
     train, test = table(400, 0), table(400, 1)
     assert closer_to_train(train, test, train).value > 0.95
