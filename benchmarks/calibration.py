@@ -22,10 +22,11 @@ from torch import Tensor
 from scorewise.datasets import DATASETS
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
+from scorewise.relay import returned
 from scorewise.tabular import detection, fidelity
 from scorewise.tabular.calibration import Calibration, calibrate
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import generate, joined, returned
+from scorewise.tabular.generation import generate, joined
 from scorewise.tabular.schema import Cells
 
 STEPS, SEEDS = 700, (1, 2)

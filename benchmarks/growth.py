@@ -27,9 +27,10 @@ import torch
 from command import arguments
 from machine import machine
 
+from scorewise.relay import returned
 from scorewise.tabular.calibration import Calibration, calibration_rows
 from scorewise.tabular.correction import correct
-from scorewise.tabular.generation import CHUNK_ROWS, returned
+from scorewise.tabular.generation import CHUNK_ROWS
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow

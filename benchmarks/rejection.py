@@ -26,10 +26,10 @@ from sklearn.pipeline import make_pipeline
 from splits import split
 
 from scorewise.datasets import DATASETS
+from scorewise.relay import returned
 from scorewise.tabular import boosting, metrics, rows
 from scorewise.tabular.calibration import calibrate, calibration_rows
 from scorewise.tabular.detection import DIFFERENCES_AT_MOST
-from scorewise.tabular.generation import returned
 from scorewise.tabular.schema import Cells
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow

@@ -20,9 +20,9 @@ from splits import split
 
 from scorewise.datasets import DATASETS
 from scorewise.experts import Experts
+from scorewise.relay import returned
 from scorewise.tabular import privacy
 from scorewise.tabular.correction import correct
-from scorewise.tabular.generation import returned
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 

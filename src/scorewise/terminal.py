@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from scorewise.relay import relayed, returned
+
 if TYPE_CHECKING:
     from scorewise.tabular.report import Report
     from scorewise.tabular.synthesizer import Progress
@@ -130,13 +132,7 @@ class _Lines:
 
 def _exhaust(steps: "Generator[Progress, None, T]", show_one: "Callable[[Progress], None]") -> T:
     with closing(steps):  # an interruption between two items reaches the generator too
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            show_one(progress)
+        return returned(relayed(steps, show_one))
 
 
 def _state(progress: "Progress") -> str:

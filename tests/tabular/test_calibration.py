@@ -5,6 +5,7 @@ import torch
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
+from scorewise.relay import returned
 from scorewise.tabular.calibration import (
     LEVELS,
     SEQUENCES,
@@ -15,7 +16,7 @@ from scorewise.tabular.calibration import (
     level_shift,
 )
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import generate, joined, returned
+from scorewise.tabular.generation import generate, joined
 from scorewise.tabular.ratio import GRID, Ratio
 from scorewise.tabular.relation import Combination
 from scorewise.tabular.spacing import Spacing

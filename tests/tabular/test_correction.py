@@ -12,10 +12,11 @@ from scipy.stats import ks_2samp
 
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
+from scorewise.relay import returned
 from scorewise.tabular.calibration import ROWS_A_STEP, Calibration, calibration_rows
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.correction import EVALUATIONS_OF_CANDIDATES, Correction, correct
-from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined, returned
+from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, generate, joined
 from scorewise.tabular.table import to_arrow
 
 ROWS, STEPS = 6_000, 2_000

@@ -12,9 +12,10 @@ from torch import Tensor
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
+from scorewise.relay import relayed
 from scorewise.tabular.calibration import SEQUENCES, Calibration, brief, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined, relayed
+from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined
 from scorewise.tabular.rejection import FEWEST_ROWS, ROUNDS, Rejection, fit_rejection
 
 EVALUATIONS_OF_CANDIDATES = 16

@@ -1,6 +1,6 @@
 """Rows out of a network: chunks of noise through the reverse process, each block of one-hot coordinates a code."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +17,7 @@ from scorewise.sample import multistep
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.training import HIGHEST, LOWEST
 
-S = TypeVar("S")
 T = TypeVar("T")
-U = TypeVar("U")
 
 CHUNK_ROWS = 1_024
 MOST_FEATURES = 2**23
@@ -119,45 +117,6 @@ def joined(chunks: Sequence[Chosen]) -> Chosen:
         All their rows.
     """
     return Chosen(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
-
-
-def relayed(steps: Generator[S, None, T], shown: Callable[[S], U]) -> Generator[U, None, T]:
-    """Run a generator and show each of its items in another way.
-
-    Args:
-        steps: the generator.
-        shown: what is yielded for an item.
-
-    Yields:
-        One item for each of the generator's.
-
-    Returns:
-        What the generator returns.
-    """
-    while True:
-        try:
-            item = next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        yield shown(item)
-
-
-def returned(steps: Generator[object, None, T]) -> T:
-    """Run a generator to its end.
-
-    Args:
-        steps: the generator.
-
-    Returns:
-        What it returns.
-    """
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 def prefers_bf16(device: torch.device) -> bool:

@@ -15,11 +15,12 @@ from sklearn.base import BaseEstimator
 from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import Group, Layout, Moments, TableDenoiser
+from scorewise.relay import relayed, returned
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.correction import Correction, correct
-from scorewise.tabular.generation import prefers_bf16, relayed, returned
+from scorewise.tabular.generation import prefers_bf16
 from scorewise.tabular.lengths import Lengths, halvings
 from scorewise.tabular.protection import protect
 from scorewise.tabular.rejection import Rejection
