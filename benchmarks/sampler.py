@@ -4,11 +4,13 @@
 
 The default network is trained for 250 steps on each table, and 2,048 rows are sampled from the same starting points
 with each ladder of levels, with and without the corrector, with each number of evaluations, and with 200 even in log
-sigma. In 200 random directions of the normal scores the mean and the second moment are compared with those of the 200
-evaluations: root mean square of the shifts over directions, in standard errors of a mean over 27,000 rows, and the
-standard error of a shift, which the sampled rows are too few to be without; its square is taken off the mean square.
-The stochastic sampler raises the level by a twentieth before each step. It differs from the other by chance in each
-row, so it is compared with it on 262,144 rows, and the other's shift from the reference is added.
+sigma. Starting points are drawn from the normal distribution of the table's mean and covariance, noised. In 200 random
+directions of the normal scores the mean and the second moment are compared with those of the 200 evaluations: root mean
+square of the shifts over directions, in standard errors of a mean over 27,000 rows, and the standard error of a shift,
+which the sampled rows are too few to be without; its square is taken off the mean square. The stochastic sampler raises
+the level by a twentieth before each step. It differs from the other by chance in each row, so it is compared with it on
+262,144 rows, and the other's shift from the reference is added. Likewise for rows of the table, noised, in the place of
+starting points: what they end with would be right, were the network exact.
 """
 
 import time
@@ -24,47 +26,59 @@ from torch import Tensor
 from scorewise.allocation import log_levels, table_levels
 from scorewise.datasets import DATASETS
 from scorewise.network import TableDenoiser
-from scorewise.posterior import Denoiser
 from scorewise.sample import multistep
-from scorewise.tabular.codec import Codec
-from scorewise.tabular.generation import CHUNK_ROWS, joined
+from scorewise.tabular.codec import Codec, Compact
+from scorewise.tabular.correction import EVALUATIONS_OF_CANDIDATES
+from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, joined
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.training import HIGHEST, LOWEST
 
 ROWS, MANY, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 262_144, 250, 200, 200, 27_000, 0.05
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
-COUNTS = (16, 20, 24)
+COUNTS = (EVALUATIONS_OF_CANDIDATES, 16, EVALUATIONS)
 COMPARED = [
-    *(("even in log sigma", True, count, 0.0) for count in COUNTS),
-    *(("table_levels", correct, count, 0.0) for correct in (False, True) for count in COUNTS),
-    ("table_levels", True, 24, CHURN),
+    *(("even in log sigma", True, count, 0.0, False) for count in COUNTS),
+    *(("table_levels", correct, count, 0.0, False) for correct in (False, True) for count in COUNTS),
+    ("table_levels", True, EVALUATIONS, CHURN, False),
+    ("table_levels", True, EVALUATIONS, 0.0, True),
 ]
-"""Ladder, whether steps are corrected, evaluations and churn."""
+"""Ladder, whether steps are corrected, evaluations, churn, and whether it starts from noised rows of the table."""
 
 
 class Briefly(Synthesizer):
     """The synthesizer's network after a short training."""
 
-    def trained(self, name: str, steps: int) -> tuple[TableDenoiser, Codec]:
-        """Train on a table."""
+    def trained(self, name: str, steps: int) -> tuple[TableDenoiser, Codec, Compact]:
+        """Train on a table; give its compact rows as well."""
         train, _ = split(name)
-        network, training, _ = self._prepare(train, Schema.infer(train, self.target), torch.device("cpu"))
+        network, training, rows = self._prepare(train, Schema.infer(train, self.target), torch.device("cpu"))
         training.steps = steps
         for _ in training.run():
             pass
-        return network.eval(), training.codec
+        return network.eval(), training.codec, rows
 
 
 def sampled(
-    denoiser: Denoiser, codec: Codec, levels: Tensor, rows: int = ROWS, churn: float = 0.0, correct: bool = True
+    denoiser: TableDenoiser,
+    codec: Codec,
+    levels: Tensor,
+    rows: int = ROWS,
+    churn: float = 0.0,
+    correct: bool = True,
+    known: Compact | None = None,
 ) -> tuple[Tensor, Tensor, float]:
-    """Sample; give normal scores (rows, n), codes (rows, M) and CPU seconds."""
+    """Sample, from noised rows if there are any; give normal scores (rows, n), codes (rows, M) and CPU seconds."""
     start, noise = torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)
     began, made = time.process_time(), []
     with torch.inference_mode():
         for _ in range(rows // CHUNK_ROWS):
-            x = HIGHEST * torch.randn(CHUNK_ROWS, codec.layout.width, generator=start)
+            x = torch.randn(CHUNK_ROWS, codec.layout.width, generator=start)
+            if known is None:
+                x = denoiser.rows.noised(x, HIGHEST)
+            else:
+                some = torch.randint(len(known.low), (CHUNK_ROWS,), generator=start)
+                x = codec.expand(Compact(*(part[some] for part in known)), start) + HIGHEST * x
             for state in multistep(denoiser, x, levels, churn, noise, correct):
                 x = state.x
             made.append(codec.choose(x.numpy()))
@@ -94,21 +108,22 @@ def shifts(*pairs: tuple[Tensor, Tensor]) -> dict[str, dict[str, float]]:
 
 def measure(name: str) -> Iterator[dict[str, Any]]:
     """Compare ladders and numbers of evaluations on one table."""
-    denoiser, codec = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
+    denoiser, codec, rows = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
     reference, codes, _ = sampled(denoiser, codec, log_levels(LOWEST, HIGHEST, REFERENCE))
-    for ladder, correct, evaluations, churn in COMPARED:
+    for ladder, correct, evaluations, churn, noised in COMPARED:
         levels = LADDERS[ladder](LOWEST, HIGHEST, evaluations)
         scores, own, seconds = sampled(denoiser, codec, levels, correct=correct)
         pairs, differing = [(scores, reference)], own != codes
-        if churn:
+        if churn or noised:
             same, codes_of_same, _ = sampled(denoiser, codec, levels, MANY, correct=correct)
-            scores, own, seconds = sampled(denoiser, codec, levels, MANY, churn, correct)
+            scores, own, seconds = sampled(denoiser, codec, levels, MANY, churn, correct, rows if noised else None)
             pairs, differing = [*pairs, (scores, same)], own != codes_of_same
         yield {
             "ladder": ladder,
             "corrected": correct,
             "evaluations": evaluations,
             "churn": churn,
+            "noised rows": noised,
             **shifts(*pairs),
             "codes that differ": round(float(differing.double().mean()), 4),
             "CPU seconds": round(seconds, 2),
@@ -123,6 +138,7 @@ def markdown(tables: Tables) -> str:
         first = row[0]
         kind = first["ladder"] + ("" if first["corrected"] else ", uncorrected")
         kind += f", stochastic ({first['churn']:g})" if first["churn"] else ""
+        kind += ", from noised rows" if first["noised rows"] else ""
         cells = [f"{one[key]['shift']:.2f} ± {one[key]['se']:.2f}" for one in row for key in ("mean", "second moment")]
         lines.append("| " + " | ".join([kind, str(first["evaluations"]), *cells]) + " |")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from scorewise.covariance import Blocks, Diagonal, Simplex, Spectral
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser, softmax
 from scorewise.posterior import gaussian
+from scorewise.principal import Principal
 
 LAYOUT = Layout(2, (Group(1, 2), Group(2, 3)))
 
@@ -148,3 +149,19 @@ def test_one_level_serves_all_rows() -> None:
         assert one.margins is not None
         assert each.margins is not None
         torch.testing.assert_close(one.margins.probabilities, each.margins.probabilities, atol=1e-5, rtol=1e-5)
+
+
+def test_rows_are_independent_unless_their_moments_are_known() -> None:
+    rows = _network().rows
+    priors = torch.cat([_moments().mean, _moments().log_prior.exp()])
+    torch.testing.assert_close(rows.mean, priors)
+    root = rows.noised(torch.eye(LAYOUT.width), 0.0) - rows.mean
+    expected = torch.zeros(LAYOUT.width, LAYOUT.width)
+    expected[:2, :2] = _moments().covariance
+    torch.testing.assert_close(root.T @ root, expected, atol=1e-5, rtol=0)
+    known = Principal(torch.ones(LAYOUT.width), torch.eye(LAYOUT.width)[:, :1], torch.ones(1), torch.zeros(()))
+    network = TableDenoiser(LAYOUT, _moments()._replace(rows=known), 16, 2, torch.Generator().manual_seed(0))
+    assert torch.equal(network.rows.mean, known.mean)
+    narrow = Principal(torch.ones(3), torch.eye(3), torch.ones(3), torch.zeros(()))
+    with pytest.raises(ValueError, match="moments must fit the layout"):
+        TableDenoiser(LAYOUT, _moments()._replace(rows=narrow), 16, 2)

@@ -10,7 +10,7 @@ import torch
 
 from scorewise.allocation import log_levels
 from scorewise.empirical import exact
-from scorewise.posterior import gaussian, mixture
+from scorewise.posterior import Posterior, gaussian, mixture
 from scorewise.sample import Reverse, heun, multistep
 
 Sampler = Callable[..., Iterator[Reverse]]
@@ -80,3 +80,16 @@ def test_rows_of_the_exact_denoiser_are_training_rows() -> None:
     states = list(multistep(exact(rows), x, log_levels(0.002, 20, 25)))
     assert states[-1].sigma == 0
     assert torch.cdist(states[-1].x, rows).min(1).values.median() < 1e-3
+
+
+@pytest.mark.parametrize("sampler", [heun, multistep])
+def test_the_first_level_and_the_last_step_are_not_raised(sampler: Sampler) -> None:
+    levels, seen = torch.tensor([4.0, 1.0, 0.5, 0.0]), list[float]()
+
+    def denoiser(x: torch.Tensor, t: torch.Tensor) -> Posterior:
+        seen.append(float(t[0]))
+        return gaussian(torch.zeros(2), torch.eye(2))(x, t)
+
+    list(sampler(denoiser, torch.ones(3, 2), levels, 0.1, torch.Generator().manual_seed(0)))
+    raised = [4.0, 1.0 * 1.1, 0.5]
+    assert seen == pytest.approx(raised if sampler is multistep else [4.0, 1.0, 1.1, 0.5, 0.5])

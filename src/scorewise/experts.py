@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from scorewise.difference import Differences
 from scorewise.network import TableDenoiser
 from scorewise.posterior import Posterior
+from scorewise.principal import Principal
 
 
 class Experts(nn.Module):
@@ -46,6 +47,11 @@ class Experts(nn.Module):
     def differences(self) -> Differences:
         """What the networks are shown of pairs and sums of columns."""
         return self.coarse.differences
+
+    @property
+    def rows(self) -> Principal:
+        """The moments of whole encoded rows."""
+        return self.coarse.rows
 
     @property
     def features(self) -> int:

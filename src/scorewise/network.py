@@ -10,6 +10,7 @@ from scorewise.binned import Binned, truncated
 from scorewise.covariance import Blocks, Covariance, Simplex
 from scorewise.difference import Differences, strongest_pairs
 from scorewise.posterior import Posterior
+from scorewise.principal import Principal
 from scorewise.weighting import gaussian_weight
 
 ABSENT = -1e4
@@ -71,6 +72,7 @@ class Moments(NamedTuple):
             float64, shape (n, G).
         sums: positions of three numbers whose signed sum is of interest, shape (3, T).
         signs: their signs, 1 or -1, shape (3, T).
+        rows: of whole encoded rows; None for those of numbers and categories that are independent of one another.
     """
 
     mean: Tensor
@@ -80,6 +82,7 @@ class Moments(NamedTuple):
     values: Tensor
     sums: Tensor = torch.zeros(3, 0, dtype=torch.int64)
     signs: Tensor = torch.zeros(3, 0)
+    rows: Principal | None = None
 
 
 class Residual(nn.Module):
@@ -149,10 +152,11 @@ class TableDenoiser(nn.Module):
     ) -> None:
         super().__init__()
         n, slots = layout.numbers, layout.slots
-        shapes = {name: tuple(tensor.shape) for name, tensor in moments._asdict().items()}
+        shapes = {name: tuple(part.shape) for name, part in moments._asdict().items() if isinstance(part, Tensor)}
         expected = {"mean": (n,), "covariance": (n, n), "log_prior": (slots,)}
         wrong = {name: shape for name, shape in expected.items() if shapes[name] != shape}
-        if wrong or shapes["edges"][0] != n or shapes["values"][0] != n:
+        apart = moments.rows is not None and len(moments.rows.mean) != layout.width
+        if wrong or apart or shapes["edges"][0] != n or shapes["values"][0] != n:
             raise ValueError(
                 f"moments must fit the layout (numbers={n}, slots={slots}), however: {shapes}. "
                 "Take both from the same codec."
@@ -164,6 +168,7 @@ class TableDenoiser(nn.Module):
         self.register_buffer("variance", variance.float().clamp(min=1e-4))
         self.register_buffer("mean", moments.mean.float())
         self.register_buffer("log_prior", moments.log_prior.float())
+        self.rows = _independent_rows(moments, variance, basis) if moments.rows is None else moments.rows
         self._padded = [bool((group <= ABSENT).any()) for group in self._by_group(moments.log_prior[None])]
         self.register_buffer("frequencies", torch.logspace(0, 2, 32))
         self.register_buffer("edges", moments.edges.float(), persistent=False)
@@ -251,6 +256,13 @@ class TableDenoiser(nn.Module):
         shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
         cov = self.weight(self.basis, self.variance, sigma_t)
         return Posterior(mean, Blocks([cov, *(Simplex(log_p) for _, log_p in beliefs)], shapes), margins)
+
+
+def _independent_rows(moments: Moments, variance: Tensor, basis: Tensor) -> Principal:
+    """Rows of the numbers' moments, and of categories at their frequencies."""
+    mean = torch.cat([moments.mean.float(), moments.log_prior.float().exp()])
+    beside = torch.zeros(len(moments.log_prior), len(variance))
+    return Principal(mean, torch.cat([basis.float(), beside]), variance.float(), torch.zeros(()))
 
 
 def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:

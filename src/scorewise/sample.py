@@ -43,14 +43,15 @@ def multistep(
     steps lead. For Gaussian rows and log-uniform levels the error in the covariance is less than a tenth of Heun's at
     equal evaluations (40 against 40). The tests hold both.
 
-    With `churn > 0` it is stochastic: before each step the level is raised by the factor `1 + churn` with fresh
-    noise, which lets later steps correct the errors of earlier ones.
+    With `churn > 0` it is stochastic: before each step between two positive levels but the first, whose rows are fresh,
+    the level is raised by the factor `1 + churn` with more noise, which lets later steps correct the errors of earlier
+    ones.
 
     Args:
         denoiser: posterior mean at any level.
         x: rows at the first level, shape (B, D).
         levels: decreasing standard deviations, shape (T + 1,), the last one 0.
-        churn: relative raise of the level before each step; 0 is deterministic.
+        churn: relative raise of the level before steps; 0 is deterministic.
         generator: source of randomness when `churn > 0`.
         correct: whether steps are corrected.
 
@@ -61,8 +62,8 @@ def multistep(
     models", 2023, algorithm 1 (of data prediction); the weights are those of Adams' methods, derived here.
     """
     last: tuple[Tensor, Tensor, float] | None = None  # mean, slope of the line that was followed, length of the step
-    for here, below in _steps(levels):
-        x, start = _raised(x, here, below, churn, generator)
+    for here, below, raised in _steps(levels, churn):
+        x, start = _raised(x, here, raised, generator)
         mean = _mean_at(denoiser, x, start)
         slope = torch.zeros_like(mean)
         if last is not None:
@@ -89,7 +90,8 @@ def heun(
         denoiser: posterior mean at any level.
         x: rows at the first level, shape (B, D).
         levels: decreasing standard deviations, shape (T + 1,), the last one 0.
-        churn: relative raise of the level before each step, with fresh noise; 0 is deterministic.
+        churn: relative raise of the level, with more noise, before each step between two positive levels but the first;
+            0 is deterministic.
         generator: source of randomness when `churn > 0`.
 
     Yields:
@@ -98,8 +100,8 @@ def heun(
     Reference: Karras et al., "Elucidating the design space of diffusion-based generative models", 2022,
     algorithms 1 (deterministic) and 2 (stochastic).
     """
-    for here, below in _steps(levels):
-        x, start = _raised(x, here, below, churn, generator)
+    for here, below, raised in _steps(levels, churn):
+        x, start = _raised(x, here, raised, generator)
         mean = _mean_at(denoiser, x, start)
         slope = (x - mean) / start
         ahead = x + (below - start) * slope
@@ -110,17 +112,17 @@ def heun(
         yield Reverse(x, below, mean)
 
 
-def _steps(levels: Tensor) -> Iterator[tuple[float, float]]:
+def _steps(levels: Tensor, churn: float) -> Iterator[tuple[float, float, float]]:
+    # the level before each step, that after it, and by which share the first is raised
     ladder = [float(level) for level in levels]
-    return itertools.pairwise(ladder)
+    for place, (here, below) in enumerate(itertools.pairwise(ladder)):
+        yield here, below, churn if place > 0 and below > 0 else 0.0
 
 
-def _raised(
-    x: Tensor, here: float, below: float, churn: float, generator: torch.Generator | None
-) -> tuple[Tensor, float]:
-    if churn == 0 or below == 0:
+def _raised(x: Tensor, here: float, share: float, generator: torch.Generator | None) -> tuple[Tensor, float]:
+    if share == 0:
         return x, here
-    start = here * (1 + churn)
+    start = here * (1 + share)
     fresh = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
     return x + math.sqrt(start**2 - here**2) * fresh, start
 

@@ -11,6 +11,7 @@ from scorewise.tabular import generation
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined, prefers_bf16
 from scorewise.tabular.table import to_arrow
+from scorewise.tabular.training import HIGHEST
 
 
 def _untrained() -> tuple[TableDenoiser, Codec]:
@@ -32,6 +33,21 @@ def test_a_row_depends_on_the_seed_and_its_place_alone() -> None:
     np.testing.assert_array_equal(long.scores[:40], short.scores)
     np.testing.assert_array_equal(long.codes[:40], short.codes)
     assert not np.array_equal(other.scores, short.scores)
+
+
+def test_rows_start_with_the_covariance_of_the_table() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 5_000).T
+    frame = pd.DataFrame({"x": x, "y": y, "up": np.where(x > 0, "yes", "no")})
+    codec = Codec.fit(frame)
+    moments = codec.moments(codec.compact(to_arrow(frame)))
+    network = TableDenoiser(codec.layout, moments._replace(covariance=torch.eye(2)), 16, 1).eval()
+    noise = NormalSequence(codec.layout.width, 0)
+    made = joined([chunk for _, chunk in generate(network, codec, 32 * CHUNK_ROWS, noise.draw)])
+    # this network takes columns for independent, and so only shrinks what the noise has left of what ties them
+    assert np.corrcoef(made.scores.T)[0, 1] == pytest.approx(0.9 / (1 + HIGHEST**2), abs=0.015)
+    apart = made.scores[made.codes[:, 0] == 1, 0].mean() - made.scores[made.codes[:, 0] == 0, 0].mean()
+    assert abs(apart) > 0.03
 
 
 @pytest.fixture(name="threads", params=[2, 5])

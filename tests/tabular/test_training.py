@@ -92,11 +92,11 @@ def test_a_rise_of_no_consequence_ends_nothing() -> None:
 
 
 def test_a_late_ending_is_not_longer_than_what_was_left() -> None:
-    training = _training(200, 80)
+    training = _training(200, 72)
     for _ in training.run():
         pass
     assert "to have risen beyond doubt" in training.reason()
-    assert training.state.step == training.trace["check"][-1] == 80
+    assert training.state.step == training.trace["check"][-1] == 72
 
 
 def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> None:

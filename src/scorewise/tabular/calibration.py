@@ -31,8 +31,8 @@ def calibration_rows(rows: int, steps: int) -> int:
     """Number of rows to sample for a comparison, from the size of the table and the length of the training alone.
 
     As many as the table has, `MOST_ROWS` at most, and `ROWS_A_STEP` for each step of training, but `FEWEST_ROWS` at
-    least, since a sample may be larger than the table: sampling them, with 24 evaluations each, takes about a quarter
-    of the time that training took, if it was not so brief that these are the least.
+    least, since a sample may be larger than the table: sampling them takes less than a quarter of the time that
+    training took, if it was not so brief that these are the least.
 
     Args:
         rows: rows of the table.

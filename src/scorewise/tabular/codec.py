@@ -22,6 +22,7 @@ from torch import Tensor
 
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
+from scorewise.principal import Principal
 from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.gap import Gap, find_gaps
@@ -38,6 +39,9 @@ EDGE = 1e-7
 BEYOND = 40.0
 MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8
 VALUE_POINTS = 8_193
+MOST_COMPONENTS, ROWS_A_COMPONENT = 256, 10
+MOST_SEEN, MOST_SEEN_CELLS = 30_000, 2**24
+"""Rows and cells that the principal components are found from."""
 
 
 class Compact(NamedTuple):
@@ -372,7 +376,7 @@ class Codec:
         return torch.tensor(places, dtype=torch.int64).reshape(-1, 3).T, torch.tensor(signs).reshape(-1, 3).T
 
     def moments(self, rows: Compact) -> Moments:
-        """First and second moments of the normal scores, log-frequencies of the codes, bins and values of the numbers.
+        """First and second moments of scores and of whole rows, log-frequencies of codes, bins and values of numbers.
 
         Args:
             rows: the fitted table's compact rows.
@@ -394,7 +398,22 @@ class Codec:
             self.edges(),
             self.values(),
             *self.signed_sums(),
+            self._principal(rows),
         )
+
+    def _principal(self, rows: Compact) -> Principal:
+        from sklearn.decomposition import PCA
+
+        most = min(MOST_SEEN, MOST_SEEN_CELLS // max(self.layout.width, 1))
+        seen = torch.linspace(0, len(rows.low) - 1, min(most, len(rows.low))).long()
+        x = self.expand(Compact(*(part[seen] for part in rows)), torch.Generator().manual_seed(0)).numpy()
+        kept = min(MOST_COMPONENTS, len(x) // ROWS_A_COMPONENT, x.shape[1])
+        if kept == 0:  # a few rows, or no column to learn
+            rest = torch.tensor(float(x.var(0).mean()) if x.size else 0.0)
+            return Principal(torch.from_numpy(x.mean(0)), torch.zeros(x.shape[1], 0), torch.zeros(0), rest)
+        found = PCA(kept, random_state=0).fit(x)
+        mean, basis, variance = map(torch.from_numpy, (found.mean_, found.components_, found.explained_variance_))
+        return Principal(mean, basis.T.contiguous(), variance, torch.tensor(float(found.noise_variance_)))
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
@@ -471,14 +490,14 @@ class Codec:
             )
             values = arrays[f"number.{i}.values"].numpy()
             parents = tuple(map(Combination.from_json, one["parents"]))
-            gap = None if one.get("gap") is None else Gap.from_json(one["gap"])  # models of before have none
+            gap = None if one["gap"] is None else Gap.from_json(one["gap"])
             if gap is not None and gap.parent not in numbers:
                 raise ValueError(f"{name!r} is measured from {gap.parent!r}, which must come before it")
             numbers[name] = Number(marginal, parents, one["missing"], values, gap)
         tables = [arrays[f"function.{i}"].numpy() for i in range(len(said["functions"]))]
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         usual = []
-        for i, (child, parent) in enumerate(said.get("usual", [])):  # models of before have none
+        for i, (child, parent) in enumerate(said["usual"]):
             table, levels = arrays[f"usual.{i}"].numpy(), said["levels"]
             size = len(numbers[parent].values) + 1 if parent in numbers else levels[parent]
             known = table.shape == (size,) and (child in levels or child in numbers)

@@ -18,7 +18,7 @@ from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined
 from scorewise.tabular.rejection import FEWEST_ROWS, ROUNDS, Rejection, fit_rejection
 
-EVALUATIONS_OF_CANDIDATES = 16
+EVALUATIONS_OF_CANDIDATES = 13
 """Evaluations of the network for a row that may be rejected: what fewer of them err by is mended by the choice."""
 
 

@@ -140,12 +140,11 @@ class Determined(NamedTuple):
             ValueError: if a column, or a part of its moments, is not there.
         """
         functions = tuple(
-            Function(child, parent, table, *part)  # models of before have no parts
-            for (child, parent, *part), table in zip(said["functions"], tables, strict=True)
+            Function(child, parent, table, part, first)
+            for (child, parent, part, first), table in zip(said["functions"], tables, strict=True)
         )
         formulas = tuple(
-            WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one)
-            for one in said.get("formulas", [])  # models of before have none
+            WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one) for one in said["formulas"]
         )
         found = cls(formulas, functions)
         strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(schema.learnable)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 CHUNK_ROWS = 1_024
 MOST_FEATURES = 2**23
 """What the network reads at once, rows by features: it bounds the memory, and the launches of kernels on a GPU."""
-EVALUATIONS = 24
+EVALUATIONS = 19
 """Evaluations of the network for a row."""
 
 
@@ -62,7 +62,7 @@ def generate(
                 f"noise must have one coordinate per encoded coordinate (D={width}), however: {tuple(drawn.shape)}. "
                 "Draw it for this codec."
             )
-        x = HIGHEST * drawn[:, :width].to(device)
+        x = network.rows.noised(drawn[:, :width].to(device), HIGHEST)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(lambda x, t: network(x, t[:1]), x, levels):  # all at one level
                 x = state.x

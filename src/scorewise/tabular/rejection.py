@@ -23,7 +23,7 @@ ROUNDS, PATIENCE, HELD_OUT = 1_000, 50, 0.1
 """Most rounds of boosting, rounds without gain after which it ends, and the share of rows that tells."""
 MOST_WORK = 150_000
 """Rounds by features: a wide table has fewer rounds."""
-SETTINGS = {**boosting.SETTINGS, "objective": "binary", "min_data_in_leaf": 100}
+SETTINGS = {**boosting.SETTINGS, "objective": "binary", "learning_rate": 0.15, "min_data_in_leaf": 100}
 BEYOND_DOUBT = 3.0
 """Standard errors of the gain on rows held out that the trees must reach."""
 FARTHEST = 4.0

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import Group, Layout, Moments, TableDenoiser
+from scorewise.principal import Principal
 from scorewise.relay import relayed, returned
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
@@ -344,22 +345,23 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             known = codec.edges(), codec.values(), *codec.signed_sums()
             size, border = (facts["network"]["width"], facts["network"]["depth"]), facts["network"]["border"]
 
+            components = weights["rows.variance" if border is None else "coarse.rows.variance"]
+
             def blank() -> TableDenoiser:  # with tensors of its own
-                moments = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known)
+                wide = torch.zeros(layout.width), torch.zeros(layout.width, len(components))
+                rows = Principal(*wide, torch.zeros(len(components)), torch.zeros(()))
+                moments = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known, rows)
                 return TableDenoiser(layout, moments, *size)
 
             whole = blank() if border is None else Experts(blank(), blank(), border)
             whole.load_state_dict(weights)
-            maps = facts["calibration"] if "calibration" in facts else {"ratios": facts["ratios"], "spacings": []}
-            calibration = Calibration.from_parts(maps, store.part(tensors, "calibration."), codec)  # or of before
+            maps = store.part(tensors, "calibration.")
+            calibration = Calibration.from_parts(facts["calibration"], maps, codec)
             rejection = None
-            if facts.get("rejection") is not None:  # models of before have none
+            if facts["rejection"] is not None:
                 columns = codec.schema.cells(codec.decode(np.zeros((1, layout.width))))
                 rejection = Rejection.from_parts(facts["rejection"], store.part(tensors, "rejection."), columns)
-            settings = dict(facts["settings"])
-            if "protect_extremes" in settings:  # its name in models of before
-                settings["protect_rare"] = settings.pop("protect_extremes")
-            synthesizer = cls(**settings, device=device)
+            synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]
             synthesizer.kind_ = facts["frame"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
