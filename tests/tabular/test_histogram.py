@@ -79,3 +79,12 @@ def test_written_moments_are_shown_in_their_form() -> None:
     assert labels[-1] == "from 08.10.2024"
     few = histogram.numbers(schema.column("day"), values[:3], values[1:4]).labels
     assert few == ["01.01.2024", "02.01.2024", "03.01.2024", "other"]
+
+
+def test_a_range_that_no_float_holds_is_binned() -> None:
+    largest = float(np.finfo(np.float64).max)
+    real = np.linspace(-1, 1, 101) * largest
+    found = histogram.numbers(number(minimum=-largest, maximum=largest), real, np.array([-largest, 0.0, largest]))
+    assert len(found.labels) == 20
+    assert min(found.real) > 0.03
+    assert [k for k, share in enumerate(found.synthetic) if share] == [0, 10, 19]

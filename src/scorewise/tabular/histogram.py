@@ -63,10 +63,10 @@ def numbers(column: Column, real: FloatArray, synthetic: FloatArray) -> Histogra
     values = np.unique(real[~np.isnan(real)])
     if len(values) <= VALUES_SHOWN:
         return _histogram(_texts(column, values), _equal(values, real), _equal(values, synthetic))
-    low, high = np.nanquantile(real, [0.01, 0.99])
+    low, high = np.nanquantile(real / 2, [0.01, 0.99])  # halved, since differences of the largest floats overflow
     if low == high:
-        low, high = values[0], values[-1]
-    edges = np.linspace(low, high, BINS + 1)[1:-1]
+        low, high = values[0] / 2, values[-1] / 2
+    edges = 2 * np.linspace(low, high, BINS + 1)[1:-1]
     bars = [np.where(np.isnan(x), BINS + 1, np.searchsorted(edges, x, side="right")) for x in (real, synthetic)]
     texts = _texts(column, edges)
     labels = [f"below {texts[0]}", *(f"{a} to {b}" for a, b in pairwise(texts))]
