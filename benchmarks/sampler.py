@@ -32,7 +32,7 @@ from scorewise.tabular.correction import EVALUATIONS_OF_CANDIDATES
 from scorewise.tabular.generation import CHUNK_ROWS, EVALUATIONS, joined
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
-from scorewise.tabular.training import HIGHEST, LOWEST
+from scorewise.tabular.training import LOWEST
 
 ROWS, MANY, STEPS, DIRECTIONS, REFERENCE, LARGE, CHURN = 2_048, 262_144, 250, 200, 200, 27_000, 0.05
 LADDERS = {"even in log sigma": log_levels, "table_levels": table_levels}
@@ -75,10 +75,10 @@ def sampled(
         for _ in range(rows // CHUNK_ROWS):
             x = torch.randn(CHUNK_ROWS, codec.layout.width, generator=start)
             if known is None:
-                x = denoiser.rows.noised(x, HIGHEST)
+                x = denoiser.rows.noised(x, float(denoiser.rows.level))
             else:
                 some = torch.randint(len(known.low), (CHUNK_ROWS,), generator=start)
-                x = codec.expand(Compact(*(part[some] for part in known)), start) + HIGHEST * x
+                x = codec.expand(Compact(*(part[some] for part in known)), start) + denoiser.rows.level * x
             for state in multistep(denoiser, x, levels, churn, noise, correct):
                 x = state.x
             made.append(codec.choose(x.numpy()))
@@ -109,9 +109,9 @@ def shifts(*pairs: tuple[Tensor, Tensor]) -> dict[str, dict[str, float]]:
 def measure(name: str) -> Iterator[dict[str, Any]]:
     """Compare ladders and numbers of evaluations on one table."""
     denoiser, codec, rows = Briefly(seed=0, target=DATASETS[name].target).trained(name, STEPS)
-    reference, codes, _ = sampled(denoiser, codec, log_levels(LOWEST, HIGHEST, REFERENCE))
+    reference, codes, _ = sampled(denoiser, codec, log_levels(LOWEST, float(denoiser.rows.level), REFERENCE))
     for ladder, correct, evaluations, churn, noised in COMPARED:
-        levels = LADDERS[ladder](LOWEST, HIGHEST, evaluations)
+        levels = LADDERS[ladder](LOWEST, float(denoiser.rows.level), evaluations)
         scores, own, seconds = sampled(denoiser, codec, levels, correct=correct)
         pairs, differing = [(scores, reference)], own != codes
         if churn or noised:

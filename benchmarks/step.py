@@ -37,7 +37,7 @@ from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.generation import EVALUATIONS, generate, prefers_bf16
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST
+from scorewise.tabular.training import LOWEST
 
 ROWS, STEPS_A_TURN = 1_024, 5
 NEWTON_SCHULZ = 4 * 3  # products for each hidden matrix: four iterations of three
@@ -109,7 +109,7 @@ class Worker:
             codec,
             network.TableDenoiser(codec.layout, codec.moments(rows), width, depth, generator),
         )
-        density = allocation.LevelDensity(LOWEST, HIGHEST)
+        density = allocation.LevelDensity(LOWEST, float(self.denoiser.rows.level))
         self.bf16 = prefers_bf16(torch.device("cpu"))
         state = train.State(self.denoiser, density, self.denoiser.hidden_matrices(), bf16=self.bf16)
 

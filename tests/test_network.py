@@ -159,9 +159,11 @@ def test_rows_are_independent_unless_their_moments_are_known() -> None:
     expected = torch.zeros(LAYOUT.width, LAYOUT.width)
     expected[:2, :2] = _moments().covariance
     torch.testing.assert_close(root.T @ root, expected, atol=1e-5, rtol=0)
-    known = Principal(torch.ones(LAYOUT.width), torch.eye(LAYOUT.width)[:, :1], torch.ones(1), torch.zeros(()))
+    known = Principal(
+        torch.ones(LAYOUT.width), torch.eye(LAYOUT.width)[:, :1], torch.ones(1), torch.zeros(()), torch.ones(())
+    )
     network = TableDenoiser(LAYOUT, _moments()._replace(rows=known), 16, 2, torch.Generator().manual_seed(0))
     assert torch.equal(network.rows.mean, known.mean)
-    narrow = Principal(torch.ones(3), torch.eye(3), torch.ones(3), torch.zeros(()))
+    narrow = Principal(torch.ones(3), torch.eye(3), torch.ones(3), torch.zeros(()), torch.ones(()))
     with pytest.raises(ValueError, match="moments must fit the layout"):
         TableDenoiser(LAYOUT, _moments()._replace(rows=narrow), 16, 2)

@@ -1,11 +1,12 @@
 """Rows from far: a normal distribution along principal directions, and what it looks like under noise."""
 
+import numpy as np
 import pytest
 import torch
 
 from scorewise.allocation import log_levels
-from scorewise.posterior import gaussian
-from scorewise.principal import Principal
+from scorewise.posterior import gaussian, mixture
+from scorewise.principal import LEVELS, NEARLY_NORMAL, Principal, normal_level
 from scorewise.sample import multistep
 
 D, R = 5, 2
@@ -16,7 +17,7 @@ def _principal() -> tuple[Principal, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     basis = torch.linalg.qr(torch.randn(D, D, generator=generator, dtype=torch.float64)).Q[:, :R]
     mean, variance, rest = torch.randn(D, generator=generator).double(), torch.tensor([9.0, 2.0]), torch.tensor(0.3)
-    kept = Principal(mean, basis, variance, rest).double()
+    kept = Principal(mean, basis, variance, rest, torch.tensor(LEVELS[0])).double()
     across = torch.eye(D, dtype=torch.float64) - kept.basis @ kept.basis.T
     return kept, kept.basis * kept.variance @ kept.basis.T + kept.rest * across
 
@@ -41,12 +42,62 @@ def test_noised_rows_are_where_the_probability_flow_leads_from_more_noise() -> N
     torch.testing.assert_close(x, kept.noised(noise, 4.0), rtol=1e-5, atol=1e-5)
 
 
+def _clusters(rows: int, share: float, apart: float) -> torch.Tensor:
+    """Rows (N, 1) at two places, centred, as columns are that are missing in the same rows."""
+    x = apart * (torch.arange(rows) < share * rows).double()[:, None]
+    return x - x.mean()
+
+
+@pytest.mark.parametrize(("share", "apart"), [(0.03, 9.0), (0.02, 11.0)])
+def test_the_share_of_rows_that_differ_in_much_comes_out_right_from_the_level_that_is_found(
+    share: float, apart: float
+) -> None:
+    x = _clusters(1_000, share, apart)
+    level = normal_level(x)
+    kept = Principal(torch.zeros(1), torch.eye(1), x.var()[None], torch.zeros(()), torch.tensor(level)).double()
+    places = torch.tensor([[apart * (1 - share)], [-apart * share]], dtype=torch.float64)
+    weights, narrow = torch.tensor([share, 1 - share], dtype=torch.float64), torch.full((2, 1, 1), 0.01).double()
+    exact = mixture(weights, places, narrow)
+    noise = torch.special.ndtri((torch.arange(2_000).double() + 0.5) / 2_000)[:, None]
+    found = []
+    for start in (LEVELS[0], level):
+        drawn = kept.noised(noise, start)
+        for state in multistep(exact, drawn, log_levels(0.05, start, 80)):
+            drawn = state.x
+        found.append(float((drawn > places.mean()).double().mean()))
+    assert abs(found[0] / share - 1) > 0.15
+    assert abs(found[1] / share - 1) < 0.05
+
+
+def test_normal_rows_and_rows_of_few_columns_start_from_the_least_level() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert normal_level(5 * torch.randn(20_000, 3, generator=generator)) == LEVELS[0]
+    assert normal_level(_clusters(1_000, 0.1, 2.0)) == LEVELS[0]
+    assert normal_level(torch.zeros(5, 0)) == LEVELS[0]
+
+
+def test_the_level_is_the_least_at_which_skewness_and_kurtosis_of_noised_rows_are_small() -> None:
+    skewed = _clusters(1_000, 0.2, 10.0)
+    both = _clusters(1_000, 0.5, 12.0)  # no skewness
+    places, weights = np.polynomial.hermite_e.hermegauss(5)  # exact for the moments of the noise
+    weights /= weights.sum()
+    for x in (skewed, both, torch.cat([skewed, both], 1)):
+        level, worst = normal_level(x), []
+        for sigma in (level, LEVELS[LEVELS.index(level) - 1]):
+            noised = x.numpy()[..., None] + sigma * places
+            second, third, fourth = ((noised**k @ weights).mean(0) for k in (2, 3, 4))
+            worst.append(max(np.abs(third / second**1.5).max(), np.abs(fourth / second**2 - 3).max()))
+        assert worst[0] <= NEARLY_NORMAL < worst[1]
+    assert normal_level(_clusters(10_000, 0.5, 1e4)) == LEVELS[-1]  # there is no larger one
+
+
 def test_parts_that_do_not_fit_are_refused() -> None:
     one = torch.ones(())
     for mean, basis, variance, rest in (
         (torch.ones(3), torch.ones(4, 2), torch.ones(2), one),
         (torch.ones(3), torch.ones(3, 2), torch.ones(1), one),
+        (torch.ones(3, 1), torch.ones(3, 2), torch.ones(2), one),
         (torch.ones(3), torch.ones(3, 2), torch.ones(2), torch.ones(1)),
     ):
-        with pytest.raises(ValueError, match=r"mean \(D,\), basis \(D, R\), variance \(R,\) and rest \(\) must fit"):
-            Principal(mean, basis, variance, rest)
+        with pytest.raises(ValueError, match=r"mean \(D,\), basis \(D, R\), variance \(R,\), rest \(\) and level"):
+            Principal(mean, basis, variance, rest, one)

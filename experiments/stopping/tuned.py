@@ -46,7 +46,7 @@ from scorewise.tabular.report import evaluate
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import DEPTH, WIDTH, Synthesizer
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST, Training, training_steps
+from scorewise.tabular.training import LOWEST, Training, training_steps
 from scorewise.train import State
 
 TARGET = datasets.DATASETS["credit_default_train"].target
@@ -106,7 +106,7 @@ class Heuristic(Synthesizer):
         base: Base = even_times if chosen.levels is None else log_normal(*chosen.levels)
         state = State(
             network,
-            LevelDensity(LOWEST, HIGHEST, base=base, rule=as_it_is),
+            LevelDensity(LOWEST, float(network.rows.level), base=base, rule=as_it_is),
             network.hidden_matrices() if chosen.orthogonal else (),
             learning_rate=chosen.learning_rate,
             hidden_rate=2.5 * chosen.learning_rate,  # the ratio of the defaults

@@ -34,7 +34,7 @@ from scorewise.tabular.lengths import Lengths
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST, Training
+from scorewise.tabular.training import LOWEST, Training
 from scorewise.weighting import gaussian_weight
 
 SHOWN = {
@@ -76,7 +76,7 @@ def measured(fitted: Synthesizer, table: Any) -> Weight:
     """Weigh by the mean square residual of a network, per principal direction, at 40 levels with a line between."""
     network, codec = getattr(fitted.network_, "coarse", fitted.network_), fitted.codec_
     n, generator = codec.layout.numbers, torch.Generator().manual_seed(0)
-    levels = log_levels(LOWEST, HIGHEST, 40)[:-1].flip(0).float()
+    levels = log_levels(LOWEST, float(network.rows.level), 40)[:-1].flip(0).float()
     rows = codec.compact(table)
     logs = []
     with torch.no_grad():

@@ -10,7 +10,7 @@ from scorewise.binned import Binned, truncated
 from scorewise.covariance import Blocks, Covariance, Simplex
 from scorewise.difference import Differences, strongest_pairs
 from scorewise.posterior import Posterior
-from scorewise.principal import Principal
+from scorewise.principal import LEVELS, Principal
 from scorewise.weighting import gaussian_weight
 
 ABSENT = -1e4
@@ -262,7 +262,7 @@ def _independent_rows(moments: Moments, variance: Tensor, basis: Tensor) -> Prin
     """Rows of the numbers' moments, and of categories at their frequencies."""
     mean = torch.cat([moments.mean.float(), moments.log_prior.float().exp()])
     beside = torch.zeros(len(moments.log_prior), len(variance))
-    return Principal(mean, torch.cat([basis.float(), beside]), variance.float(), torch.zeros(()))
+    return Principal(mean, torch.cat([basis.float(), beside]), variance, torch.zeros(()), torch.tensor(LEVELS[0]))
 
 
 def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,12 @@
 """What rows look like from far: a normal distribution along their principal directions."""
 
+import torch
 from torch import Tensor, nn
+
+LEVELS = (*(4 * 2 ** (k / 2) for k in range(9)), 80.0)
+"""Levels of the noise from which a sampler may start, the least first."""
+NEARLY_NORMAL = 0.05
+"""Largest skewness and excess kurtosis of rows that are as good as normal."""
 
 
 class Principal(nn.Module):
@@ -15,6 +21,7 @@ class Principal(nn.Module):
         basis: U, orthonormal columns, shape (D, R).
         variance: lam, along each of them, shape (R,).
         rest: variance in all other directions, shape ().
+        level: standard deviation of the noise under which the rows are as good as normal, shape ().
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -28,15 +35,18 @@ class Principal(nn.Module):
     basis: Tensor
     variance: Tensor
     rest: Tensor
+    level: Tensor
 
-    def __init__(self, mean: Tensor, basis: Tensor, variance: Tensor, rest: Tensor) -> None:
+    def __init__(self, mean: Tensor, basis: Tensor, variance: Tensor, rest: Tensor, level: Tensor) -> None:
         super().__init__()
-        if mean.ndim != 1 or basis.shape != (len(mean), len(variance)) or variance.ndim != 1 or rest.ndim != 0:
+        parts = {"mean": mean, "basis": basis, "variance": variance, "rest": rest, "level": level}
+        shapes = [(len(mean),), (len(mean), len(variance)), (len(variance),), (), ()]
+        if [tuple(part.shape) for part in parts.values()] != shapes:
             raise ValueError(
-                "mean (D,), basis (D, R), variance (R,) and rest () must fit, however: "
-                f"{[tuple(part.shape) for part in (mean, basis, variance, rest)]}. Take all from the same rows."
+                "mean (D,), basis (D, R), variance (R,), rest () and level () must fit, however: "
+                f"{[tuple(part.shape) for part in parts.values()]}. Take all from the same rows."
             )
-        for name, part in (("mean", mean), ("basis", basis), ("variance", variance), ("rest", rest)):
+        for name, part in parts.items():
             self.register_buffer(name, part.float())
 
     def noised(self, noise: Tensor, sigma: float) -> Tensor:
@@ -56,3 +66,25 @@ class Principal(nn.Module):
         more = (self.variance + sigma**2).sqrt() - other
         drawn: Tensor = self.mean + other * noise + (noise @ self.basis * more) @ self.basis.mT
         return drawn
+
+
+def normal_level(along: Tensor) -> float:
+    """Find the least of `LEVELS` at which noised rows are as good as normal along each of several directions.
+
+    With the cumulants k of rows along a direction, those of noised rows are `k_2 + sigma^2`, k_3 and k_4, and so the
+    skewness is `k_3 / (k_2 + sigma^2)^(3/2)` and the excess kurtosis `k_4 / (k_2 + sigma^2)^2`. Many columns that
+    change together, such as those that are missing in the same rows, make both large.
+
+    Args:
+        along: centred rows along the directions, shape (N, R).
+
+    Returns:
+        The level at which both are `NEARLY_NORMAL` or less, the largest one if none is.
+    """
+    second, third, fourth = (along.double().pow(order).mean(0) for order in (2, 3, 4))
+    for level in LEVELS[:-1]:
+        total = second + level**2
+        skewness, kurtosis = third / total**1.5, (fourth - 3 * second**2) / total**2
+        if bool((torch.stack([skewness, kurtosis]).abs() <= NEARLY_NORMAL).all()):
+            return level
+    return LEVELS[-1]

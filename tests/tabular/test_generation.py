@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from scorewise.network import TableDenoiser
+from scorewise.principal import LEVELS
 from scorewise.quasirandom import NormalSequence
 from scorewise.tabular import generation
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined, prefers_bf16
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST
 
 
 def _untrained() -> tuple[TableDenoiser, Codec]:
@@ -45,7 +45,7 @@ def test_rows_start_with_the_covariance_of_the_table() -> None:
     noise = NormalSequence(codec.layout.width, 0)
     made = joined([chunk for _, chunk in generate(network, codec, 32 * CHUNK_ROWS, noise.draw)])
     # this network takes columns for independent, and so only shrinks what the noise has left of what ties them
-    assert np.corrcoef(made.scores.T)[0, 1] == pytest.approx(0.9 / (1 + HIGHEST**2), abs=0.015)
+    assert np.corrcoef(made.scores.T)[0, 1] == pytest.approx(0.9 / (1 + LEVELS[0] ** 2), abs=0.015)
     apart = made.scores[made.codes[:, 0] == 1, 0].mean() - made.scores[made.codes[:, 0] == 0, 0].mean()
     assert abs(apart) > 0.03
 

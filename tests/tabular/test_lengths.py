@@ -10,10 +10,11 @@ import torch
 
 from scorewise.allocation import LevelDensity
 from scorewise.network import TableDenoiser
+from scorewise.principal import LEVELS
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.lengths import FEW_ROWS, HALVINGS, Lengths, halvings
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST, Training
+from scorewise.tabular.training import LOWEST, Training
 from scorewise.train import State
 
 LONGEST = 160
@@ -29,7 +30,7 @@ def _training(related: bool, minutes: float | None = None, hold: bool = True) ->
     codec = Codec.fit(arrow)
     rows = codec.compact(arrow)
     network = TableDenoiser(codec.layout, codec.moments(rows), 32, 1, torch.Generator().manual_seed(0))
-    state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices())
+    state = State(network, LevelDensity(LOWEST, LEVELS[0]), network.hidden_matrices())
     return Training(state, codec, rows, LONGEST, 5, 0, minutes, hold)
 
 

@@ -10,11 +10,12 @@ import torch
 from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
+from scorewise.principal import LEVELS
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.lengths import Lengths
 from scorewise.tabular.stages import BORDER, LENGTH, Stages
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST, Training
+from scorewise.tabular.training import LOWEST, Training
 from scorewise.train import State
 
 STEPS = 100
@@ -29,7 +30,7 @@ def _training(rows: int = 400, minutes: float | None = None, hold: bool = True) 
     codec = Codec.fit(table)
     encoded = codec.compact(table)
     network = TableDenoiser(codec.layout, codec.moments(encoded), 32, 1, torch.Generator().manual_seed(0))
-    state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices())
+    state = State(network, LevelDensity(LOWEST, LEVELS[0]), network.hidden_matrices())
     return Training(state, codec, encoded, STEPS, 3, 0, minutes, hold)
 
 

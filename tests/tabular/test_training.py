@@ -10,9 +10,10 @@ import torch
 
 from scorewise.allocation import LevelDensity
 from scorewise.network import TableDenoiser
+from scorewise.principal import LEVELS
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import FIRST_CHECK, HIGHEST, LOWEST, TOLERANCE, Training, held_rows, training_steps
+from scorewise.tabular.training import FIRST_CHECK, LOWEST, TOLERANCE, Training, held_rows, training_steps
 from scorewise.train import State
 
 WIDTH = 32
@@ -43,7 +44,7 @@ def _training(
     codec = Codec.fit(table)
     encoded = codec.compact(table)
     network = TableDenoiser(codec.layout, codec.moments(encoded), WIDTH, 1, torch.Generator().manual_seed(0))
-    state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices())
+    state = State(network, LevelDensity(LOWEST, LEVELS[0]), network.hidden_matrices())
     return Training(state, codec, encoded, steps, 5, 0, minutes, hold)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
-from scorewise.principal import Principal
+from scorewise.principal import Principal, normal_level
 from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.gap import Gap, find_gaps
@@ -409,11 +409,15 @@ class Codec:
         x = self.expand(Compact(*(part[seen] for part in rows)), torch.Generator().manual_seed(0)).numpy()
         kept = min(MOST_COMPONENTS, len(x) // ROWS_A_COMPONENT, x.shape[1])
         if kept == 0:  # a few rows, or no column to learn
-            rest = torch.tensor(float(x.var(0).mean()) if x.size else 0.0)
-            return Principal(torch.from_numpy(x.mean(0)), torch.zeros(x.shape[1], 0), torch.zeros(0), rest)
-        found = PCA(kept, random_state=0).fit(x)
-        mean, basis, variance = map(torch.from_numpy, (found.mean_, found.components_, found.explained_variance_))
-        return Principal(mean, basis.T.contiguous(), variance, torch.tensor(float(found.noise_variance_)))
+            rest, basis = float(x.var(0).mean()) if x.size else 0.0, np.zeros((x.shape[1], 0), dtype=x.dtype)
+            mean, variance = x.mean(0), basis[0] if len(basis) else np.zeros(0)
+        else:
+            found = PCA(kept, random_state=0).fit(x)
+            rest, basis = float(found.noise_variance_), np.ascontiguousarray(found.components_.T)
+            mean, variance = found.mean_, found.explained_variance_
+        level = normal_level(torch.from_numpy((x - mean) @ basis))
+        first, directions, second = map(torch.from_numpy, (mean, basis, variance))
+        return Principal(first, directions, second, torch.tensor(rest), torch.tensor(level))
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)

@@ -1,5 +1,6 @@
 """Rows out of a network: chunks of noise through the reverse process, each block of one-hot coordinates a code."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from torch import Tensor
 from scorewise.allocation import table_levels
 from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
+from scorewise.principal import LEVELS
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Chosen, Codec
-from scorewise.tabular.training import HIGHEST, LOWEST
+from scorewise.tabular.training import LOWEST
 
 T = TypeVar("T")
 
@@ -23,7 +25,7 @@ CHUNK_ROWS = 1_024
 MOST_FEATURES = 2**23
 """What the network reads at once, rows by features: it bounds the memory, and the launches of kernels on a GPU."""
 EVALUATIONS = 19
-"""Evaluations of the network for a row."""
+"""Evaluations of the network for a row that starts from the least level; a quarter more from the largest."""
 
 
 def generate(
@@ -42,7 +44,7 @@ def generate(
         n: number of rows.
         noise: gives the next B rows of standard normal noise, shape (B, D + E), such as `NormalSequence.draw`; rows are
             made of the first D coordinates.
-        evaluations: evaluations of the network for a row.
+        evaluations: evaluations of the network for a row, from the least level at which rows are nearly normal.
         keep: picks rows of a chunk, given it and the other E coordinates of its noise, on the thread that made them;
             None for all.
 
@@ -54,7 +56,8 @@ def generate(
     """
     device, size, width = next(network.parameters()).device, chunk_rows(network), codec.layout.width
     bf16 = prefers_bf16(device)
-    levels = table_levels(LOWEST, HIGHEST, evaluations)
+    highest = float(network.rows.level)
+    levels = table_levels(LOWEST, highest, round(evaluations * (1 + math.log(highest / LEVELS[0]) / 12)))
 
     def chosen(drawn: Tensor, rows: int) -> Chosen:
         if drawn.shape[1] < width or (keep is None and drawn.shape[1] > width):
@@ -62,7 +65,7 @@ def generate(
                 f"noise must have one coordinate per encoded coordinate (D={width}), however: {tuple(drawn.shape)}. "
                 "Draw it for this codec."
             )
-        x = network.rows.noised(drawn[:, :width].to(device), HIGHEST)
+        x = network.rows.noised(drawn[:, :width].to(device), highest)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(lambda x, t: network(x, t[:1]), x, levels):  # all at one level
                 x = state.x

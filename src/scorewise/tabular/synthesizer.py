@@ -29,7 +29,7 @@ from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
-from scorewise.tabular.training import HIGHEST, LOWEST, Training, training_steps
+from scorewise.tabular.training import LOWEST, Training, training_steps
 from scorewise.train import State, Step
 
 WIDTH, DEPTH = 256, 3
@@ -349,7 +349,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
             def blank() -> TableDenoiser:  # with tensors of its own
                 wide = torch.zeros(layout.width), torch.zeros(layout.width, len(components))
-                rows = Principal(*wide, torch.zeros(len(components)), torch.zeros(()))
+                rows = Principal(*wide, torch.zeros(len(components)), torch.zeros(()), torch.ones(()))
                 moments = Moments(torch.zeros(n), torch.eye(n), torch.zeros(layout.slots), *known, rows)
                 return TableDenoiser(layout, moments, *size)
 
@@ -400,7 +400,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     def _training(self, network: TableDenoiser, codec: Codec, rows: Compact) -> Training:
         columns = len(codec.schema.numbers) + len(codec.schema.categories)
         bf16 = prefers_bf16(rows.low.device)
-        state = State(network, LevelDensity(LOWEST, HIGHEST), network.hidden_matrices(), bf16=bf16)
+        state = State(network, LevelDensity(LOWEST, float(network.rows.level)), network.hidden_matrices(), bf16=bf16)
         steps = training_steps(len(rows.low), columns)
         return Training(state, codec, rows, steps, columns, self.seed, self.time_limit, bf16=bf16)
 

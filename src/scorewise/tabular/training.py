@@ -16,8 +16,8 @@ from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.train import State, Step, loss, train, warm_up
 
-LOWEST, HIGHEST = 0.002, 4.0
-"""Levels of the noise that a network learns; above them rows are as good as normal (`Principal`)."""
+LOWEST = 0.002
+"""Least level of the noise that a network learns; the largest is the one at which rows are nearly normal."""
 BATCH_ROWS = 1_024
 TRACE_POINTS = 200
 CHECKS = 20
