@@ -12,6 +12,7 @@ from scorewise.tabular import generation
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import CHUNK_ROWS, generate, joined, prefers_bf16
 from scorewise.tabular.table import to_arrow
+from scorewise.tabular.training import LOWEST
 
 
 def _untrained() -> tuple[TableDenoiser, Codec]:
@@ -48,6 +49,20 @@ def test_rows_start_with_the_covariance_of_the_table() -> None:
     assert np.corrcoef(made.scores.T)[0, 1] == pytest.approx(0.9 / (1 + LEVELS[0] ** 2), abs=0.015)
     apart = made.scores[made.codes[:, 0] == 1, 0].mean() - made.scores[made.codes[:, 0] == 0, 0].mean()
     assert abs(apart) > 0.03
+
+
+@pytest.mark.parametrize(("level", "evaluations"), [(LEVELS[0], 19), (LEVELS[-1], 24)])
+def test_rows_that_start_higher_take_more_evaluations(level: float, evaluations: int) -> None:
+    network, codec = _untrained()
+    network.rows.level.fill_(level)
+    seen: list[float] = []
+    network.register_forward_hook(lambda _, inputs, __: seen.append(float(inputs[1])))
+    made = joined([chunk for _, chunk in generate(network, codec, 50, NormalSequence(codec.layout.width, 0).draw)])
+    assert len(made.codes) == 50
+    assert len(seen) == evaluations
+    assert seen == sorted(seen, reverse=True)
+    assert seen[0] == pytest.approx(level)
+    assert seen[-1] == pytest.approx(LOWEST)
 
 
 @pytest.fixture(name="threads", params=[2, 5])
