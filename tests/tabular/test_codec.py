@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scorewise.tabular.codec import MOST_COMPONENTS, MOST_ONE_HOT, Codec
+from scorewise.tabular.codec import MOST_ONE_HOT, Codec
 from scorewise.tabular.relation import Combination
 from scorewise.tabular.table import TableError, to_arrow
 
@@ -377,22 +377,3 @@ def test_moments_of_rows_are_those_of_all_coordinates_together() -> None:
     root = (rows.noised(torch.eye(width), 0.0) - rows.mean).double()
     np.testing.assert_allclose(rows.mean, x.mean(0), atol=0.02)  # scores of point masses are drawn anew
     np.testing.assert_allclose(root.T @ root, np.cov(x.T), atol=0.03)
-
-
-def test_moments_of_wide_rows_are_their_largest_components_and_an_even_rest() -> None:
-    rng = np.random.default_rng(0)
-    codes = np.minimum(rng.geometric(0.02, size=(4_000, 2)), 200)
-    codes[:2_000, 1] = codes[:2_000, 0]
-    wide = pd.DataFrame(codes, columns=["a", "b"]).map("level {}".format)
-    for rows, kept in ((4_000, MOST_COMPONENTS), (500, 50), (9, 0), (2, 0)):
-        frame = wide[:rows]
-        codec = Codec.fit(frame)
-        found = codec.moments(codec.compact(to_arrow(frame))).rows
-        assert found is not None
-        assert found.basis.shape == (codec.layout.width, kept)
-        assert 0 <= float(found.rest) <= 0.25  # the largest variance of a one-hot coordinate
-        if kept:
-            first = np.linalg.eigvalsh(np.cov(codec.encode(frame).T))[-1]
-            assert float(found.variance[0]) == pytest.approx(first, rel=0.01)
-        if rows == 4_000:
-            assert 0 < float(found.rest) < float(found.variance[-1])

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,18 @@ def test_a_model_without_the_moments_of_its_rows_is_refused(fitted: Synthesizer,
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(f"rows.{part}")}
     store.write(tmp_path / "model", facts, kept)
     with pytest.raises(ModelError, match=rf"(?s)must be a whole model, however: .*rows\.{part}"):
+        Synthesizer.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("level", [0.0, 1e9, math.nan])
+def test_a_model_that_would_start_from_nowhere_is_refused(fitted: Synthesizer, level: float, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    facts, tensors = store.read(tmp_path / "model")
+    changed = {
+        name: torch.full_like(one, level) if name.endswith("rows.level") else one for name, one in tensors.items()
+    }
+    store.write(tmp_path / "model", facts, changed)
+    with pytest.raises(ModelError, match="no rows are sampled from a level of"):
         Synthesizer.load(tmp_path / "model")
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
-from scorewise.principal import Principal, normal_level
+from scorewise.tabular.components import fit_principal
 from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.gap import Gap, find_gaps
@@ -39,9 +39,8 @@ EDGE = 1e-7
 BEYOND = 40.0
 MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8
 VALUE_POINTS = 8_193
-MOST_COMPONENTS, ROWS_A_COMPONENT = 256, 10
 MOST_SEEN, MOST_SEEN_CELLS = 30_000, 2**24
-"""Rows and cells that the principal components are found from."""
+"""Encoded rows, and cells of them, that are looked at together."""
 
 
 class Compact(NamedTuple):
@@ -398,26 +397,14 @@ class Codec:
             self.edges(),
             self.values(),
             *self.signed_sums(),
-            self._principal(rows),
+            fit_principal(self._some(rows)),
         )
 
-    def _principal(self, rows: Compact) -> Principal:
-        from sklearn.decomposition import PCA
-
+    def _some(self, rows: Compact) -> np.ndarray:
+        """Encoded rows at even places, no more than fit into memory many times."""
         most = min(MOST_SEEN, MOST_SEEN_CELLS // max(self.layout.width, 1))
-        seen = torch.linspace(0, len(rows.low) - 1, min(most, len(rows.low))).long()
-        x = self.expand(Compact(*(part[seen] for part in rows)), torch.Generator().manual_seed(0)).numpy()
-        kept = min(MOST_COMPONENTS, len(x) // ROWS_A_COMPONENT, x.shape[1])
-        if kept == 0:  # a few rows, or no column to learn
-            rest, basis = float(x.var(0).mean()) if x.size else 0.0, np.zeros((x.shape[1], 0), dtype=x.dtype)
-            mean, variance = x.mean(0), basis[0] if len(basis) else np.zeros(0)
-        else:
-            found = PCA(kept, random_state=0).fit(x)
-            rest, basis = float(found.noise_variance_), np.ascontiguousarray(found.components_.T)
-            mean, variance = found.mean_, found.explained_variance_
-        level = normal_level(torch.from_numpy((x - mean) @ basis))
-        first, directions, second = map(torch.from_numpy, (mean, basis, variance))
-        return Principal(first, directions, second, torch.tensor(rest), torch.tensor(level))
+        places = torch.linspace(0, len(rows.low) - 1, min(most, len(rows.low))).long()
+        return self.expand(Compact(*(part[places] for part in rows)), torch.Generator().manual_seed(0)).numpy()
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)

@@ -57,7 +57,7 @@ def generate(
     device, size, width = next(network.parameters()).device, chunk_rows(network), codec.layout.width
     bf16 = prefers_bf16(device)
     highest = float(network.rows.level)
-    levels = table_levels(LOWEST, highest, round(evaluations * (1 + math.log(highest / LEVELS[0]) / 12)))
+    levels = table_levels(LOWEST, highest, round(evaluations * _longer(highest)))
 
     def chosen(drawn: Tensor, rows: int) -> Chosen:
         if drawn.shape[1] < width or (keep is None and drawn.shape[1] > width):
@@ -79,6 +79,11 @@ def generate(
         chunks = _each_on_a_thread(chosen, [(noise(size), min(size, n - start)) for start in together])
         for start, chunk in zip(together, chunks, strict=True):
             yield min(n, start + size), chunk
+
+
+def _longer(highest: float) -> float:
+    """How many times the evaluations from the least level a start from another one takes."""
+    return 1 + math.log(highest / LEVELS[0]) / math.log(LEVELS[-1] / LEVELS[0]) / 4
 
 
 def chunk_rows(network: TableDenoiser | Experts) -> int:

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from scorewise.allocation import LevelDensity
 from scorewise.experts import Experts
 from scorewise.network import Group, Layout, Moments, TableDenoiser
-from scorewise.principal import Principal
+from scorewise.principal import LEVELS, Principal
 from scorewise.relay import relayed, returned
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
@@ -355,6 +355,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
 
             whole = blank() if border is None else Experts(blank(), blank(), border)
             whole.load_state_dict(weights)
+            if not LEVELS[0] <= (level := float(whole.rows.level)) <= LEVELS[-1]:
+                raise ValueError(f"no rows are sampled from a level of {level:g}")
             maps = store.part(tensors, "calibration.")
             calibration = Calibration.from_parts(facts["calibration"], maps, codec)
             rejection = None
