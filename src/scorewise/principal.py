@@ -81,7 +81,12 @@ def normal_level(along: Tensor) -> float:
     Returns:
         The level at which both are `NEARLY_NORMAL` or less, the largest one if none is.
     """
-    second, third, fourth = (along.double().pow(order).mean(0) for order in (2, 3, 4))
+    second, third, fourth = torch.zeros(3, along.shape[1], dtype=torch.float64)
+    for some in along.split(1_024):  # few at once, since their powers are wider than they are
+        square = some.double().square()
+        second += square.sum(0) / len(along)
+        third += (square * some).sum(0) / len(along)
+        fourth += square.square().sum(0) / len(along)
     for level in LEVELS[:-1]:
         total = second + level**2
         skewness, kurtosis = third / total**1.5, (fourth - 3 * second**2) / total**2

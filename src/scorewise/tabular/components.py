@@ -27,6 +27,6 @@ def fit_principal(x: np.ndarray) -> Principal:
         found = PCA(kept, random_state=0).fit(x)
         basis, variance = np.ascontiguousarray(found.components_.T), found.explained_variance_
         mean, rest = found.mean_, float(found.noise_variance_)
-    level = normal_level(torch.from_numpy((x - mean) @ basis))
+    level = normal_level(torch.from_numpy(x @ basis - mean @ basis))
     first, directions, second = map(torch.from_numpy, (mean, basis, variance))
     return Principal(first, directions, second, torch.tensor(rest), torch.tensor(level))
