@@ -82,7 +82,7 @@ def normal_level(along: Tensor) -> float:
         The level at which both are `NEARLY_NORMAL` or less, the largest one if none is.
     """
     second, third, fourth = torch.zeros(3, along.shape[1], dtype=torch.float64)
-    for some in along.split(1_024):  # few at once, since their powers are wider than they are
+    for some in torch.split(along, 1_024):  # few at once, since their powers are wider than they are
         square = some.double().square()
         second += square.sum(0) / len(along)
         third += (square * some).sum(0) / len(along)

@@ -39,7 +39,7 @@ EDGE = 1e-7
 BEYOND = 40.0
 MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8
 VALUE_POINTS = 8_193
-MOST_SEEN, MOST_SEEN_CELLS = 30_000, 2**24
+MOST_SEEN, MOST_SEEN_CELLS = 30_000, 2**22
 """Encoded rows, and cells of them, that are looked at together."""
 
 
@@ -400,11 +400,11 @@ class Codec:
             fit_principal(self._some(rows)),
         )
 
-    def _some(self, rows: Compact) -> np.ndarray:
+    def _some(self, rows: Compact) -> Tensor:
         """Encoded rows at even places, no more than fit into memory many times."""
         most = min(MOST_SEEN, MOST_SEEN_CELLS // max(self.layout.width, 1))
         places = torch.linspace(0, len(rows.low) - 1, min(most, len(rows.low))).long()
-        return self.expand(Compact(*(part[places] for part in rows)), torch.Generator().manual_seed(0)).numpy()
+        return self.expand(Compact(*(part[places] for part in rows)), torch.Generator().manual_seed(0))
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
