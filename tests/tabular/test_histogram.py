@@ -81,10 +81,11 @@ def test_written_moments_are_shown_in_their_form() -> None:
     assert few == ["01.01.2024", "02.01.2024", "03.01.2024", "other"]
 
 
-def test_a_range_that_no_float_holds_is_binned() -> None:
+@pytest.mark.parametrize("share", [np.linspace(-1, 1, 101), np.append(np.linspace(0.9, 1, 59), -1.0)])
+def test_a_range_that_no_float_holds_is_binned(share: np.ndarray) -> None:
     largest = float(np.finfo(np.float64).max)
-    real = np.linspace(-1, 1, 101) * largest
-    found = histogram.numbers(number(minimum=-largest, maximum=largest), real, np.array([-largest, 0.0, largest]))
+    real = share * largest
+    found = histogram.numbers(number(minimum=-largest, maximum=largest), real, np.array([-largest, largest]))
     assert len(found.labels) == 20
-    assert min(found.real) > 0.03
-    assert [k for k, share in enumerate(found.synthetic) if share] == [0, 10, 19]
+    assert sum(found.real) == pytest.approx(1)
+    assert found.synthetic == [0.5, *[0.0] * 18, 0.5]
