@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from scorewise.experts import Experts
+from scorewise.principal import LEVELS
 from scorewise.tabular import store
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.generation import CHUNK_ROWS
@@ -172,6 +173,17 @@ def test_a_model_without_the_moments_of_its_rows_is_refused(fitted: Synthesizer,
     store.write(tmp_path / "model", facts, kept)
     with pytest.raises(ModelError, match=rf"(?s)must be a whole model, however: .*rows\.{part}"):
         Synthesizer.load(tmp_path / "model")
+
+
+def test_levels_are_learned_up_to_where_sampling_starts() -> None:
+    rng = np.random.default_rng(0)
+    gone = rng.random(2_000) < 0.1
+    answers = {f"q{i}": np.where(gone, None, rng.choice(["no", "yes"], 2_000)) for i in range(40)}
+    for frame, higher in ((_table(2_000), False), (pd.DataFrame(answers), True)):
+        table = to_arrow(frame)
+        network, training, _ = Synthesizer()._prepare(table, Schema.infer(table), torch.device("cpu"))
+        assert training.state.density.high == float(network.rows.level)
+        assert (training.state.density.high > LEVELS[0]) is higher
 
 
 @pytest.mark.parametrize("level", [0.0, 1e9, math.nan])
