@@ -39,7 +39,7 @@ EDGE = 1e-7
 BEYOND = 40.0
 MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8
 VALUE_POINTS = 8_193
-MOST_SEEN, MOST_SEEN_CELLS = 30_000, 2**22
+MOST_SEEN, MOST_SEEN_CELLS = 2**13, 2**21
 """Encoded rows, and cells of them, that are looked at together."""
 
 

@@ -59,24 +59,29 @@ def generate(
     highest = float(network.rows.level)
     levels = table_levels(LOWEST, highest, round(evaluations * _longer(highest)))
 
-    def chosen(drawn: Tensor, rows: int) -> Chosen:
+    def started() -> tuple[Tensor, Tensor]:
+        # rows at the highest level, and the other coordinates of their noise; not on a thread, which would keep memory
+        drawn = noise(size)
         if drawn.shape[1] < width or (keep is None and drawn.shape[1] > width):
             raise ValueError(
                 f"noise must have one coordinate per encoded coordinate (D={width}), however: {tuple(drawn.shape)}. "
                 "Draw it for this codec."
             )
-        x = network.rows.noised(drawn[:, :width].to(device), highest)
+        return network.rows.noised(drawn[:, :width].to(device), highest), drawn[:, width:]
+
+    def chosen(begun: tuple[Tensor, Tensor], rows: int) -> Chosen:
+        x, more = begun
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for state in multistep(lambda x, t: network(x, t[:1]), x, levels):  # all at one level
                 x = state.x
         made = codec.choose(x[:rows].float().cpu().numpy())
-        return made if keep is None else keep(made, drawn[:rows, width:])
+        return made if keep is None else keep(made, more[:rows])
 
     starts = range(0, n, size)
     at_once = min(_fitting(network), torch.get_num_threads()) if device.type == "cpu" else 1
     for first in starts[::at_once]:
         together = starts[first // size :][:at_once]
-        chunks = _each_on_a_thread(chosen, [(noise(size), min(size, n - start)) for start in together])
+        chunks = _each_on_a_thread(chosen, [(started(), min(size, n - start)) for start in together])
         for start, chunk in zip(together, chunks, strict=True):
             yield min(n, start + size), chunk
 
