@@ -19,6 +19,7 @@ from scorewise.sample import multistep
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.training import LOWEST
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 CHUNK_ROWS = 1_024
@@ -102,7 +103,7 @@ def _fitting(network: TableDenoiser | Experts) -> int:
     return max(1, MOST_FEATURES // (CHUNK_ROWS * network.features))
 
 
-def _each_on_a_thread(function: Callable[[Tensor, int], T], items: Sequence[tuple[Tensor, int]]) -> list[T]:
+def _each_on_a_thread(function: Callable[[S, int], T], items: Sequence[tuple[S, int]]) -> list[T]:
     """Map items side by side, a thread each that does all of its work: they wait for one another at the end alone."""
     if len(items) == 1:
         return [function(*items[0])]
