@@ -8,7 +8,7 @@ sigma. Starting points are drawn from the normal distribution of the table's mea
 directions of the normal scores the mean and the second moment are compared with those of the 200 evaluations: root mean
 square of the shifts over directions, in standard errors of a mean over 27,000 rows, and the standard error of a shift,
 which the sampled rows are too few to be without; its square is taken off the mean square. The stochastic sampler raises
-the level by a twentieth before each step. It differs from the other by chance in each row, so it is compared with it on
+the level by a twentieth before steps. It differs from the other by chance in each row, so it is compared with it on
 262,144 rows, and the other's shift from the reference is added. Likewise for rows of the table, noised, in the place of
 starting points: what they end with would be right, were the network exact.
 """
