@@ -21,6 +21,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
@@ -40,6 +42,7 @@ from scorewise.tabular.table import to_arrow
 from scorewise.tabular.training import LOWEST
 
 ROWS, STEPS_A_TURN = 1_024, 5
+FUSED = find_spec("scorewise.tabular.fused") is not None  # versions to compare with may lack it
 NEWTON_SCHULZ = 4 * 3  # products for each hidden matrix: four iterations of three
 
 
@@ -73,7 +76,7 @@ class Parts:
         owners: list[tuple[Any, str, str]] = [
             (network, "truncated", "masses and moments of bins"),
             (difference.Differences, "forward", "differences"),
-            (binned.Binned, "__init__", "binned mean"),
+            (binned.Binned, "tilted" if FUSED else "__init__", "binned mean"),
             (binned.Binned, "cross_entropy", "losses"),
             (network.TableDenoiser, "forward", "features, categories, whitening"),
             (train, "loss", "losses"),
@@ -90,6 +93,14 @@ class Parts:
             (denoiser.outlet, "forward", "outlet"),
             *((block, "forward", "blocks") for block in denoiser.blocks),
         ]
+        if FUSED:
+            loops = import_module("scorewise.tabular.loops")
+            owners += [
+                (import_module("scorewise.tabular.fused").Fused, "forward", "features, categories, whitening"),
+                (loops, "features", "what is read, in one loop"),
+                (loops, "beliefs", "what is believed, in one loop"),
+                (loops, "gradients", "its gradients, in one loop"),
+            ]
         with ExitStack() as stack:
             for owner, name, label in owners:
                 stack.enter_context(patch.object(owner, name, self.timed(label, getattr(owner, name))))
@@ -117,7 +128,8 @@ class Worker:
             first = step * ROWS % (table.num_rows - ROWS)
             return codec.expand(Compact(*(part[first : first + ROWS] for part in rows)), generator)
 
-        self.steps = train.train(state, batch, ROWS, lambda step: step / 1e6, seed=0, bf16=self.bf16)
+        form = {"denoiser": import_module("scorewise.tabular.fused").Fused(self.denoiser)} if FUSED else {}
+        self.steps = train.train(state, batch, ROWS, lambda step: step / 1e6, seed=0, bf16=self.bf16, **form)
 
     def train(self) -> dict[str, float]:
         """CPU seconds of a training step, in all and by part."""

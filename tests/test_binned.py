@@ -35,7 +35,7 @@ def _quadrature(log_ratio: Tensor, centre: Tensor, spread: Tensor) -> tuple[Tens
 
 def test_mean_and_probabilities_are_those_of_quadrature() -> None:
     log_ratio, centre, spread = _case()
-    found = Binned(log_ratio, EDGES, centre, spread)
+    found = Binned.tilted(log_ratio, EDGES, centre, spread)
     mean, probabilities = _quadrature(log_ratio, centre, spread)
     torch.testing.assert_close(found.mean, mean, atol=1e-6, rtol=0)
     torch.testing.assert_close(found.probabilities, probabilities, atol=1e-6, rtol=0)
@@ -43,7 +43,7 @@ def test_mean_and_probabilities_are_those_of_quadrature() -> None:
 
 def test_cross_entropy_is_that_of_the_bin_which_holds_the_label() -> None:
     log_ratio, centre, spread = _case(3)
-    found = Binned(log_ratio, EDGES, centre, spread)
+    found = Binned.tilted(log_ratio, EDGES, centre, spread)
     y = torch.tensor([[-3.0, -0.3], [0.0, -0.2], [9.0, 1.5]], dtype=torch.float64)
     bins = torch.tensor([[0, 1], [2, 2], [3, 3]])
     expected = -found.probabilities.gather(2, bins[..., None])[..., 0].log()
@@ -54,7 +54,7 @@ def test_without_a_tilt_it_is_the_posterior_of_a_standard_normal_prior() -> None
     sigma_t = torch.tensor([[0.002], [0.5], [80.0]], dtype=torch.float64)
     x_t = torch.tensor([[0.3, -1.0], [2.0, 0.1], [100.0, -20.0]], dtype=torch.float64)
     centre, spread = x_t / (1 + sigma_t**2), sigma_t * (1 + sigma_t**2).rsqrt()
-    found = Binned(torch.zeros(3, 2, 4, dtype=torch.float64), EDGES, centre, spread)
+    found = Binned.tilted(torch.zeros(3, 2, 4, dtype=torch.float64), EDGES, centre, spread)
     torch.testing.assert_close(found.mean, centre)
 
 
@@ -63,7 +63,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     y = torch.tensor([[-3.0, -0.3], [0.1, 2.0]], dtype=torch.float64)
 
     def both(r: Tensor) -> tuple[Tensor, Tensor]:
-        belief = Binned(r, EDGES, centre, spread)
+        belief = Binned.tilted(r, EDGES, centre, spread)
         return belief.mean, belief.cross_entropy(y)
 
     assert torch.autograd.gradcheck(both, (log_ratio.requires_grad_(),))
@@ -74,7 +74,7 @@ def test_extreme_ratios_and_levels_stay_finite() -> None:
     for sigma in (1e-3, 80.0):
         spread = torch.full((2, 1), sigma / math.sqrt(1 + sigma**2))
         log_ratio = (1e4 * torch.randn(2, 2, 4, generator=torch.Generator().manual_seed(0))).requires_grad_()
-        found = Binned(log_ratio, EDGES.float(), x_t / (1 + sigma**2), spread)
+        found = Binned.tilted(log_ratio, EDGES.float(), x_t / (1 + sigma**2), spread)
         assert torch.isfinite(found.mean).all()
         (found.mean.sum() + found.cross_entropy(torch.ones(2, 2)).sum()).backward()
         assert log_ratio.grad is not None
@@ -91,6 +91,6 @@ def test_moments_of_bins_sum_to_those_of_the_whole() -> None:
 def test_a_share_of_the_untilted_belief_is_left() -> None:
     log_ratio = torch.tensor([[[0.0, -200.0, -200.0, 0.0]]], dtype=torch.float64)
     edges = torch.tensor([[-40.0, -35.0, 0.0, 35.0, 40.0]], dtype=torch.float64)
-    found = Binned(log_ratio, edges, torch.full((1, 1), 0.3).double(), torch.full((1, 1), 0.1).double())
+    found = Binned.tilted(log_ratio, edges, torch.full((1, 1), 0.3).double(), torch.full((1, 1), 0.1).double())
     torch.testing.assert_close(found.log_evidence, torch.full((1, 1), 1e-13).double().log(), atol=1e-6, rtol=0)
     torch.testing.assert_close(found.mean, torch.full((1, 1), 0.3).double())

@@ -57,7 +57,7 @@ def test_loss_is_the_negative_log_likelihood() -> None:
 
 def test_margins_have_a_share_in_what_is_minimised() -> None:
     centre, spread = torch.tensor([[0.2], [-1.0]]), torch.tensor([[0.5], [0.3]])
-    margins = Binned(torch.zeros(2, 1, 2), torch.tensor([[-40.0, 0.0, 40.0]]), centre, spread)
+    margins = Binned.tilted(torch.zeros(2, 1, 2), torch.tensor([[-40.0, 0.0, 40.0]]), centre, spread)
     y = torch.tensor([[0.3], [0.4]])
     found = loss(Posterior(margins.mean, Blocks([Diagonal(torch.ones(2, 1))], [(1,)]), margins), y)
     share = torch.special.ndtr(centre / spread)[:, 0]  # of the bin above 0, where both labels are

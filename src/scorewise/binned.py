@@ -1,6 +1,7 @@
 """Beliefs about numbers whose prior is standard normal, as mixtures over bins: not the mean alone, the distribution."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def truncated(edges: Tensor, centre: Tensor, spread: Tensor) -> tuple[Tensor, Te
     return mass, (density[..., :-1] - density[..., 1:]).mul_(root / math.sqrt(math.pi))
 
 
-class Binned:
+class Binned(NamedTuple):
     """Beliefs about n coordinates: under the prior N(0, 1) tilted by a factor that is constant in each bin.
 
     Noise of standard deviation sigma turns the prior into `N(m, s^2)` with `m = x_t / (1 + sigma^2)` and
@@ -43,33 +44,51 @@ class Binned:
     posterior of the prior. A point mass whose scores fill a bin, and any distribution that is smooth beside the bins,
     is in the family at every noise level.
 
-    Args:
-        log_ratio: log-ratios r, shape (B, n, K), in any dtype.
+    Attributes:
         edges: edges of the bins, shape (n, K + 1).
-        centre: the m of each row, shape (B, n).
-        spread: the s of each row, shape (B, 1).
-        moments: `truncated(edges, centre, spread)`, where the caller has it.
+        log_ratio: log-ratios r, shape (B, n, K).
+        mass: masses of the bins before they are tilted, shape (B, n, K).
+        log_evidence: log Z, shape (B, n).
+        mean: means of the beliefs, shape (B, n).
 
     Reference: derived; Hoogeboom, Cohen, Tomczak, "Learning discrete distributions by dequantization", 2020 (the
     likelihood of a bin).
     """
 
-    def __init__(
-        self,
+    edges: Tensor
+    log_ratio: Tensor
+    mass: Tensor
+    log_evidence: Tensor
+    mean: Tensor
+
+    @classmethod
+    def tilted(
+        cls,
         log_ratio: Tensor,
         edges: Tensor,
         centre: Tensor,
         spread: Tensor,
         moments: tuple[Tensor, Tensor] | None = None,
-    ) -> None:
-        self.edges = edges
-        self.log_ratio = log_ratio.to(centre.dtype)
-        self.mass, first = moments or truncated(edges, centre, spread)
-        peak = self.log_ratio.detach().amax(-1, keepdim=True)
-        ratio = (self.log_ratio - peak).exp()
-        evidence = (ratio * self.mass).sum(-1) + LEAST_RATIO
-        self.log_evidence = evidence.log() + peak[..., 0]
-        self.mean: Tensor = centre + spread * ((ratio * first).sum(-1) / evidence)
+    ) -> "Binned":
+        """Tilt the posterior of the prior.
+
+        Args:
+            log_ratio: log-ratios r, shape (B, n, K), in any dtype.
+            edges: edges of the bins, shape (n, K + 1).
+            centre: the m of each row, shape (B, n).
+            spread: the s of each row, shape (B, 1).
+            moments: `truncated(edges, centre, spread)`, where the caller has it.
+
+        Returns:
+            The beliefs.
+        """
+        log_ratio = log_ratio.to(centre.dtype)
+        mass, first = moments or truncated(edges, centre, spread)
+        peak = log_ratio.detach().amax(-1, keepdim=True)
+        ratio = (log_ratio - peak).exp()
+        evidence = (ratio * mass).sum(-1) + LEAST_RATIO
+        mean = centre + spread * ((ratio * first).sum(-1) / evidence)
+        return cls(edges, log_ratio, mass, evidence.log() + peak[..., 0], mean)
 
     @property
     def probabilities(self) -> Tensor:

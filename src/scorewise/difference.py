@@ -68,16 +68,17 @@ class Differences(nn.Module):
         squares = deviation.square()
         i, j = self.pairs
         apart = value.index_select(1, i) - value.index_select(1, j)
-        scale = squares.index_select(1, i) + squares.index_select(1, j) + self._floor(self.pairs)
+        scale = squares.index_select(1, i) + squares.index_select(1, j) + self.floor(self.pairs)
         if self.sums.shape[1]:
             signed = zip(self.sums, self.signs, strict=True)
             sums = torch.stack([sign * value.index_select(1, k) for k, sign in signed]).sum(0)
             scales = torch.stack([squares.index_select(1, k) for k in self.sums]).sum(0)
             apart = torch.cat([apart, sums], 1)
-            scale = torch.cat([scale, scales + self._floor(self.sums)], 1)
+            scale = torch.cat([scale, scales + self.floor(self.sums)], 1)
         return _asinh(apart / scale.sqrt()) / 2
 
-    def _floor(self, places: Tensor) -> Tensor:
+    def floor(self, places: Tensor) -> Tensor:
+        """Give the squared resolution of each combination of numbers, at whose positions (m, P) it stands, (P,)."""
         return self.resolution[places].amax(0).square()
 
 

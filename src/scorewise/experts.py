@@ -63,12 +63,26 @@ class Experts(nn.Module):
         self.coarse.shift_logits(shift)
         self.fine.shift_logits(shift)
 
-    def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
+    def at(self, sigma_t: Tensor) -> TableDenoiser:
+        """Give the denoiser that levels belong to.
+
+        Args:
+            sigma_t: levels, shape (B,).
+
+        Returns:
+            One of the two.
+
+        Raises:
+            ValueError: if the levels lie on both sides of the border.
+        """
         below = sigma_t < self.border
         if bool(below.any()) and not bool(below.all()):
             raise ValueError(
                 f"levels must lie on one side of {self.border:g}, however: from {float(sigma_t.min()):g} to "
                 f"{float(sigma_t.max()):g}. Split the rows by their level, or take `coarse`."
             )
-        posterior: Posterior = (self.fine if bool(below.all()) else self.coarse)(x_t, sigma_t)
+        return self.fine if bool(below.all()) else self.coarse
+
+    def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
+        posterior: Posterior = self.at(sigma_t)(x_t, sigma_t)
         return posterior

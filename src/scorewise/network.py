@@ -18,6 +18,8 @@ ABSENT = -1e4
 LEAST_LOG_ODDS = -40.0
 """Least log-odds to the likeliest slot that independence may give a slot: it is far less than float32 adds up, and CPUs
 take many times as long for an `exp` that is nearly 0."""
+LEAST_SQUARE = 1 / 60
+"""Least `sigma^2` that the log-odds of slots are divided by."""
 PAIRS = 96
 """Pairs of numbers whose difference the network is shown, the most correlated ones."""
 
@@ -169,7 +171,7 @@ class TableDenoiser(nn.Module):
         self.register_buffer("mean", moments.mean.float())
         self.register_buffer("log_prior", moments.log_prior.float())
         self.rows = _independent_rows(moments, variance, basis) if moments.rows is None else moments.rows
-        self._padded = [bool((group <= ABSENT).any()) for group in self._by_group(moments.log_prior[None])]
+        self._padded = [bool((group <= ABSENT).any()) for group in self.by_group(moments.log_prior[None])]
         self.register_buffer("frequencies", torch.logspace(0, 2, 32))
         self.register_buffer("edges", moments.edges.float(), persistent=False)
         self.bins = moments.edges.shape[1] - 1
@@ -212,7 +214,8 @@ class TableDenoiser(nn.Module):
         with torch.no_grad():
             self.outlet.bias[n : n + self.layout.slots] += shift.to(self.outlet.bias)
 
-    def _by_group(self, slots: Tensor) -> list[Tensor]:
+    def by_group(self, slots: Tensor) -> list[Tensor]:
+        """Cut what is told of all slots, (B, slots), into groups, (B, M, K) each."""
         sizes = [group.members * group.slots for group in self.layout.groups]
         pieces = torch.split(slots, sizes, dim=1) if sizes else ()
         return [
@@ -222,40 +225,77 @@ class TableDenoiser(nn.Module):
 
     def _independent(self, x_t: Tensor, s2: Tensor) -> list[Tensor]:
         """Log-odds of each slot to the likeliest one if categories were independent, `LEAST_LOG_ODDS` or more."""
-        logits = torch.addcmul(self.log_prior, x_t, 1 / s2.clamp(min=1 / 60))
-        return [(piece - piece.amax(-1, keepdim=True)).clamp(min=LEAST_LOG_ODDS) for piece in self._by_group(logits)]
+        logits = torch.addcmul(self.log_prior, x_t, 1 / s2.clamp(min=LEAST_SQUARE))
+        return [(piece - piece.amax(-1, keepdim=True)).clamp(min=LEAST_LOG_ODDS) for piece in self.by_group(logits)]
 
     def _flat(self, shares: Sequence[Tensor]) -> list[Tensor]:
         """Probabilities of the slots of each group, (B, M, K), as (B, M K); those of padding are 0."""
-        used = self._by_group(self.log_prior[None] > ABSENT)
+        used = self.by_group(self.log_prior[None] > ABSENT)
         kept = zip(shares, used, self._padded, strict=True)
         return [(share * live if padded else share).flatten(1) for share, live, padded in kept]
+
+    def given(self, features: Tensor, sigma_t: Tensor) -> Tensor:
+        """Go through the layers.
+
+        Args:
+            features: what the network reads of each row, shape (B, features).
+            sigma_t: levels, shape (B,) or (1,).
+
+        Returns:
+            Corrections of the numbers, logits, and log-ratios of the bins, shape (B, n + slots + n K).
+        """
+        angles = (sigma_t.log() / 4)[:, None] * self.frequencies
+        h = self.inlet(features) + self.clock(torch.cat([angles.sin(), angles.cos()], 1))
+        for block in self.blocks:
+            h = block(h)
+        out: Tensor = self.outlet(self.norm(h))
+        return out
+
+    def whitened(self, x_t: Tensor, sigma_t: Tensor) -> Tensor:
+        """Give the noisy numbers along the principal directions in units of their standard deviations, (B, n)."""
+        numbers = (x_t[:, : self.layout.numbers] - self.mean) @ self.basis
+        return numbers * (self.variance + sigma_t[:, None].square()).rsqrt()
+
+    def posterior(
+        self, margins: Binned, correction: Tensor, shares: Sequence[Tensor], log_p: Sequence[Tensor], sigma_t: Tensor
+    ) -> Posterior:
+        """Put together what is believed of the numbers and of the categories.
+
+        Args:
+            margins: beliefs about single numbers.
+            correction: of their means, as the network gives it, shape (B, n).
+            shares: probabilities of the slots, side by side, (B, slots) in all.
+            log_p: their logarithms by group, (B, M, K) each.
+            sigma_t: levels, shape (B,) or (1,).
+
+        Returns:
+            The belief about rows.
+        """
+        s2 = sigma_t[:, None].square()
+        size = (self.variance * s2 / (self.variance + s2)).sqrt()
+        mean = torch.cat([margins.mean + (size * correction) @ self.basis.mT, *shares], 1)
+        shapes: Sequence[tuple[int, ...]] = [
+            (self.layout.numbers,),
+            *((g.members, g.slots) for g in self.layout.groups),
+        ]
+        cov = self.weight(self.basis, self.variance, sigma_t)
+        return Posterior(mean, Blocks([cov, *(Simplex(part) for part in log_p)], shapes), margins)
 
     def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
         n = self.layout.numbers
         s2 = sigma_t[:, None].square()
-        numbers = (x_t[:, :n] - self.mean) @ self.basis
         base = self._independent(x_t[:, n:], s2)
         alone = self._flat([_normalised(odds)[0] for odds in base])
-        angles = (sigma_t.log() / 4)[:, None] * self.frequencies
         centre, spread = x_t[:, :n] / (1 + s2), sigma_t[:, None] * (1 + s2).rsqrt()
         moments = truncated(self.edges, centre, spread)
         apart = self.differences(centre, spread)
-        features = [numbers * (self.variance + s2).rsqrt(), *alone, moments[0].flatten(1), apart]
-        h = self.inlet(torch.cat(features, 1))
-        h = h + self.clock(torch.cat([angles.sin(), angles.cos()], 1))
-        for block in self.blocks:
-            h = block(h)
-        out = self.outlet(self.norm(h)).to(x_t.dtype)
-        size = (self.variance * s2 / (self.variance + s2)).sqrt()
-        correction, logits, log_ratio = out.split([n, self.layout.slots, n * self.bins], 1)
-        margins = Binned(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)
-        beliefs = [softmax(odds + more) for odds, more in zip(base, self._by_group(logits), strict=True)]
-        corrected = margins.mean + (size * correction) @ self.basis.mT
-        mean = torch.cat([corrected, *self._flat([p for p, _ in beliefs])], 1)
-        shapes: Sequence[tuple[int, ...]] = [(n,), *((g.members, g.slots) for g in self.layout.groups)]
-        cov = self.weight(self.basis, self.variance, sigma_t)
-        return Posterior(mean, Blocks([cov, *(Simplex(log_p) for _, log_p in beliefs)], shapes), margins)
+        features = torch.cat([self.whitened(x_t, sigma_t), *alone, moments[0].flatten(1), apart], 1)
+        out = self.given(features, sigma_t).to(x_t.dtype)
+        correction, logits, log_ratio = torch.split(out, [n, self.layout.slots, n * self.bins], 1)
+        margins = Binned.tilted(log_ratio.reshape(len(x_t), n, self.bins), self.edges, centre, spread, moments)
+        beliefs = [softmax(odds + more) for odds, more in zip(base, self.by_group(logits), strict=True)]
+        shares = self._flat([p for p, _ in beliefs])
+        return self.posterior(margins, correction, shares, [log_p for _, log_p in beliefs], sigma_t)
 
 
 def _independent_rows(moments: Moments, variance: Tensor, basis: Tensor) -> Principal:

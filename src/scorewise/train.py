@@ -235,6 +235,7 @@ def train(
     bf16: bool = False,
     warm: Callable[[int], float] = warm_up,
     capture: bool = False,
+    denoiser: nn.Module | None = None,
 ) -> Iterator[Step]:
     """Train by denoising, one step per item of the generator, until `progress` reaches 1.
 
@@ -251,6 +252,7 @@ def train(
         warm: share of the warm-up that is done in the step after a number of them; the learning rate rises with it.
         capture: launch the kernels of a step together (`Captured`), which needs a CUDA device, and a network that never
             waits for it. There are two graphs: gradients that are not finite must be seen before they are followed.
+        denoiser: a faster form of the network, of the same parameters; None for the network itself.
 
     Yields:
         What happened in each step.
@@ -263,7 +265,7 @@ def train(
     device = state.parameters[0].device
     if capture and device.type != "cuda":
         raise ValueError(f"capture needs a network on a CUDA device, however: {device=}. Move it, or do not capture.")
-    descent: Callable[..., Tensor | None] = functools.partial(_gradients, state, bf16)
+    descent: Callable[..., Tensor | None] = functools.partial(_gradients, state, denoiser or state.network, bf16)
     move: Callable[..., Tensor | None] = state.move
     if capture:
         descent, move = Captured(descent), Captured(move)
@@ -289,10 +291,12 @@ def train(
         yield Step(state.step, total, numbers, categories)
 
 
-def _gradients(state: State, bf16: bool, x: Tensor, x_t: Tensor, sigma_t: Tensor, weight: Tensor) -> Tensor:
+def _gradients(
+    state: State, denoiser: nn.Module, bf16: bool, x: Tensor, x_t: Tensor, sigma_t: Tensor, weight: Tensor
+) -> Tensor:
     """Put the clipped gradients of a noisy batch into the parameters; return the summary and the squares, (4 + B,)."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-        posterior = state.network(x_t, sigma_t)
+        posterior = denoiser(x_t, sigma_t)
     losses = loss(posterior, x)
     for p in state.parameters:
         p.grad = None

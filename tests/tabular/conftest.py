@@ -1,4 +1,4 @@
-"""Reports to judge and to draw, and a reader of pages."""
+"""Reports to judge and to draw, a reader of pages, and how networks are asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from scorewise.network import TableDenoiser
 from scorewise.tabular.page import render
 from scorewise.tabular.report import ColumnReport, Report
 from scorewise.tabular.score import METRICS, Score
@@ -211,3 +213,21 @@ def page_of() -> Callable[[Report], Page]:
         return Page(render(measured))
 
     return parse
+
+
+@pytest.fixture(scope="session")
+def levels_of() -> Callable[[TableDenoiser], list[float]]:
+    """A list that a network adds the noise level of each of its evaluations to."""
+
+    def watch(network: TableDenoiser) -> list[float]:
+        seen: list[float] = []
+
+        def note(_: object, inputs: tuple[torch.Tensor], __: object) -> None:
+            (angles,) = inputs
+            sine, cosine = angles[0, 0], angles[0, angles.shape[1] // 2]  # of a quarter of the logarithm
+            seen.append(math.exp(4 * math.atan2(float(sine), float(cosine))))
+
+        network.clock.register_forward_hook(note)
+        return seen
+
+    return watch

@@ -1,7 +1,7 @@
 """What a model samples is compared with the table, and rows are kept so that they are nearer to it."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -136,12 +136,11 @@ def test_a_model_that_is_right_keeps_every_row_and_is_calibrated_on_such_rows() 
     assert returned(correction.sample(network, codec, 500, 3)).equals(correction.calibration.restore(codec, made, 3))
 
 
-def test_few_rows_are_calibrated_alone() -> None:
+def test_few_rows_are_calibrated_alone(levels_of: Callable[[TableDenoiser], list[float]]) -> None:
     network, codec, table = _untrained(_frame(900, 0.9))
     twin = copy.deepcopy(network)
     assert list(correct(network, codec, table, STEPS, seed=0))[-1] == calibration_rows(900, STEPS)
-    levels: list[float] = []
-    twin.register_forward_hook(lambda _, inputs, __: levels.append(float(inputs[1][0])))
+    levels = levels_of(twin)
     assert returned(correct(twin, codec, table, STEPS, seed=0)).rejection is None
     assert len(levels) == EVALUATIONS * calibration_rows(900, STEPS) / CHUNK_ROWS
 
@@ -158,10 +157,12 @@ def test_a_brief_training_is_not_followed_by_a_longer_correction() -> None:
     assert returned(correct(network, codec, table, brief - 1, seed=0)).rejection is None
 
 
-def test_candidates_take_fewer_evaluations(tied: tuple[TableDenoiser, Codec, Correction]) -> None:
+def test_candidates_take_fewer_evaluations(
+    tied: tuple[TableDenoiser, Codec, Correction], levels_of: Callable[[TableDenoiser], list[float]]
+) -> None:
     network, codec, correction = tied
-    twin, levels = copy.deepcopy(network), list[float]()
-    twin.register_forward_hook(lambda _, inputs, __: levels.append(float(inputs[1][0])))
+    twin = copy.deepcopy(network)
+    levels = levels_of(twin)
     returned(correction.sample(twin, codec, 5, 0))
     assert len(levels) == EVALUATIONS_OF_CANDIDATES
     assert levels == sorted(levels, reverse=True)

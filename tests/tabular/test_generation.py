@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -52,11 +52,12 @@ def test_rows_start_with_the_covariance_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(("level", "evaluations"), [(LEVELS[0], 19), (LEVELS[-1], 24)])
-def test_rows_that_start_higher_take_more_evaluations(level: float, evaluations: int) -> None:
+def test_rows_that_start_higher_take_more_evaluations(
+    level: float, evaluations: int, levels_of: Callable[[TableDenoiser], list[float]]
+) -> None:
     network, codec = _untrained()
     network.rows.level.fill_(level)
-    seen: list[float] = []
-    network.register_forward_hook(lambda _, inputs, __: seen.append(float(inputs[1])))
+    seen = levels_of(network)
     made = joined([chunk for _, chunk in generate(network, codec, 50, NormalSequence(codec.layout.width, 0).draw)])
     assert len(made.codes) == 50
     assert len(seen) == evaluations
@@ -85,7 +86,7 @@ def test_chunks_on_threads_of_their_own_are_those_of_one_thread_in_order(threads
 def test_no_thread_has_others_work_for_it(threads: int) -> None:
     network, codec = _untrained()
     seen: set[int] = set()
-    network.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
+    network.inlet.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()))
     list(generate(network, codec, threads * CHUNK_ROWS, NormalSequence(codec.layout.width, 0).draw))
     assert seen == {1}
 

@@ -17,6 +17,7 @@ from scorewise.network import TableDenoiser
 from scorewise.principal import LEVELS
 from scorewise.sample import multistep
 from scorewise.tabular.codec import Chosen, Codec
+from scorewise.tabular.fused import fastest
 from scorewise.tabular.training import LOWEST
 
 S = TypeVar("S")
@@ -58,6 +59,7 @@ def generate(
     device, size, width = next(network.parameters()).device, chunk_rows(network), codec.layout.width
     bf16 = prefers_bf16(device)
     highest = float(network.rows.level)
+    denoiser = fastest(network)
     levels = table_levels(LOWEST, highest, round(evaluations * _longer(highest)))
 
     def started() -> tuple[Tensor, Tensor]:
@@ -73,7 +75,7 @@ def generate(
     def chosen(begun: tuple[Tensor, Tensor], rows: int) -> Chosen:
         x, more = begun
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            for state in multistep(lambda x, t: network(x, t[:1]), x, levels):  # all at one level
+            for state in multistep(lambda x, t: denoiser(x, t[:1]), x, levels):  # all at one level
                 x = state.x
         made = codec.choose(x[:rows].float().cpu().numpy())
         return made if keep is None else keep(made, more[:rows])

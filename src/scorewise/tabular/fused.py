@@ -1,0 +1,195 @@
+"""The network of tables on a CPU, with what stands beside its products compiled."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from scorewise.binned import Binned
+from scorewise.experts import Experts
+from scorewise.network import ABSENT, LEAST_SQUARE, TableDenoiser
+from scorewise.posterior import Denoiser, Posterior
+from scorewise.tabular import loops
+
+
+class Fused(nn.Module):
+    """A `TableDenoiser` on a CPU that goes through a batch in fewer passes; it shares the network's parameters.
+
+    Most of what a CPU does in an evaluation beside the matrix products are passes over arrays of rows by columns by
+    bins, which are larger than its caches. Here `loops` makes all that there is to make of a row before the next one.
+    Beliefs are those of the network up to rounding, and so are the gradients of parameters. There are no other
+    derivatives: not with respect to rows, forwards, of second order, or of many rows apart (`torch.func`).
+
+    Shape:
+        As of `TableDenoiser`; rows and levels in float32.
+
+    Args:
+        network: the denoiser.
+
+    Raises:
+        ValueError: if the network is not on a CPU and in float32.
+    """
+
+    def __init__(self, network: TableDenoiser) -> None:
+        super().__init__()
+        held = network.log_prior
+        if held.device.type != "cpu" or held.dtype != torch.float32:
+            raise ValueError(
+                f"network must be on a CPU and in float32, however: {held.device}, {held.dtype}. Call it as it is."
+            )
+        self.network = network
+        self._tables = _Tables(network)
+        self._compile()
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _compile(self) -> None:
+        """Compile all loops on a batch without rows, so that it is done before anything is timed."""
+        x_t, sigma_t = torch.zeros(0, self.network.layout.width), torch.ones(1)
+        rows = _Rows(x_t, sigma_t)
+        given = torch.zeros(0, self.network.outlet.out_features, requires_grad=True)
+        posterior = self._believed(rows, self._features(rows, self.network.whitened(x_t, sigma_t)), given, sigma_t)
+        assert posterior.margins is not None
+        entropies = posterior.margins.cross_entropy(x_t[:, : self.network.layout.numbers])
+        torch.autograd.grad(posterior.mean.sum() + entropies.sum(), given)
+
+    def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
+        if x_t.requires_grad or x_t.dtype != torch.float32:
+            raise ValueError(
+                "rows must be in float32 and need no derivative, however: "
+                f"{x_t.dtype}, requires_grad={x_t.requires_grad}. Call the network itself."
+            )
+        rows = _Rows(x_t, sigma_t)
+        features = self._features(rows, self.network.whitened(x_t, sigma_t))
+        return self._believed(rows, features, self.network.given(features, sigma_t).to(x_t.dtype), sigma_t)
+
+    def _features(self, rows: "_Rows", whitened: Tensor) -> Tensor:
+        features = torch.empty(len(whitened), self.network.features)
+        features[:, : whitened.shape[1]] = whitened
+        loops.features(*rows.arrays, *self._tables.of_features, features.numpy())
+        return features
+
+    def _believed(self, rows: "_Rows", features: Tensor, given: Tensor, sigma_t: Tensor) -> Posterior:
+        network, n = self.network, self.network.layout.numbers
+        correction, mean, log_p, log_evidence = _Beliefs.apply(  # type: ignore[no-untyped-call]
+            given, rows, self._tables, torch.is_grad_enabled()
+        )
+        shape, start, end = (len(given), n, network.bins), network.layout.width, given.shape[1]
+        log_ratio, mass = (part[:, start:end].reshape(shape) for part in (given, features))
+        margins = _Margins(network.edges, log_ratio, mass, log_evidence, mean[:, :n])
+        margins.given, margins.features = given, features
+        return network.posterior(margins, correction, [mean[:, n:]], network.by_group(log_p), sigma_t)
+
+
+def fastest(network: TableDenoiser | Experts) -> Denoiser:
+    """Give a denoiser as the function that is fastest where it is.
+
+    Args:
+        network: the denoiser.
+
+    Returns:
+        On a CPU and in float32 its `Fused` form, else the network itself.
+    """
+    held = network.log_prior
+    if held.device.type != "cpu" or held.dtype != torch.float32:
+        return network
+    if not isinstance(network, Experts):
+        return Fused(network)
+    parts = {part: Fused(part) for part in (network.coarse, network.fine)}
+    return lambda x_t, sigma_t: parts[network.at(sigma_t)](x_t, sigma_t)
+
+
+class _Rows:
+    """Noisy rows and what their levels make of numbers and categories, as arrays in the order of `loops`."""
+
+    def __init__(self, x_t: Tensor, sigma_t: Tensor) -> None:
+        s2 = sigma_t.square()
+        levels = (1 / (1 + s2), sigma_t * (1 + s2).rsqrt(), 1 / s2.clamp(min=LEAST_SQUARE))
+        self.arrays = [x_t.contiguous().numpy(), *(level.expand(len(x_t)).contiguous().numpy() for level in levels)]
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of the belief about a standard normal number, shape (B,)."""
+        return self.arrays[2]
+
+
+class _Tables:
+    """What a network knows of the data, as arrays in the order of `loops`."""
+
+    def __init__(self, network: TableDenoiser) -> None:
+        apart = network.differences
+        pairs = torch.cat([apart.pairs, apart.pairs[:1]])
+        signs = torch.tensor([[1.0], [-1.0], [0.0]]).expand(3, pairs.shape[1])
+        terms = torch.cat([pairs, apart.sums], 1).T.contiguous().numpy()
+        counts = [group.slots for group in network.layout.groups for _ in range(group.members)]
+        self.live = (network.log_prior > ABSENT).float().numpy()
+        self.counts = np.array(counts, dtype=np.int64)
+        self.of_beliefs = (network.edges.numpy(), network.log_prior.numpy(), self.live, self.counts)
+        self.of_features = (
+            *self.of_beliefs,
+            apart.values.numpy(),
+            terms,
+            torch.cat([signs, apart.signs], 1).T.contiguous().numpy(),
+            torch.cat([apart.floor(apart.pairs), apart.floor(apart.sums)]).numpy(),
+        )
+
+
+class _Beliefs(torch.autograd.Function):
+    """What the network gives -> corrections, means and probabilities, log-probabilities, log-evidences."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, rows: _Rows, tables: _Tables, differentiable: bool) -> tuple[Tensor, ...]:
+        found = given.detach()
+        count, n, slots = len(found), len(tables.of_beliefs[0]), len(tables.live)
+        mean, log_p, log_evidence = (found.new_empty(count, width) for width in (n + slots, slots, n))
+        kept = found.new_empty(2, count if differentiable else 0, found.shape[1] - n - slots)
+        arrays = [tensor.numpy() for tensor in (found, mean, log_p, log_evidence, *kept)]
+        loops.beliefs(*rows.arrays, *tables.of_beliefs, *arrays)
+        ctx.rows, ctx.tables = rows, tables
+        ctx.save_for_backward(log_p, *kept)
+        return found[:, :n].clone(), mean, log_p, log_evidence
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        log_p, tilted, moved = ctx.saved_tensors
+        tables = ctx.tables
+        out = log_p.new_empty(len(log_p), gradients[0].shape[1] + log_p.shape[1] + tilted.shape[1])
+        arrays = [tensor.contiguous().numpy() for tensor in (log_p, tilted, moved, *gradients, out)]
+        loops.gradients(ctx.rows.spread, tables.counts, tables.live, *arrays)
+        return out, None, None, None
+
+
+class _Margins(Binned):
+    """Beliefs about numbers whose cross-entropy is made by one loop."""
+
+    given: Tensor
+    features: Tensor
+
+    def cross_entropy(self, y: Tensor) -> Tensor:
+        found: Tensor = _Entropies.apply(  # type: ignore[no-untyped-call]
+            self.given, self.log_evidence, self.features, self.edges, y.detach()
+        )
+        return found
+
+
+class _Entropies(torch.autograd.Function):
+    """What the network gives, log-evidences -> cross-entropies of the bins of labels."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, log_evidence: Tensor, features: Tensor, edges: Tensor, y: Tensor) -> Tensor:
+        out, places = torch.empty_like(log_evidence), torch.empty(log_evidence.shape, dtype=torch.int64)
+        arrays = [t.detach().contiguous().numpy() for t in (y, edges, given, features, log_evidence, places, out)]
+        loops.entropies(*arrays)
+        ctx.save_for_backward(places)
+        ctx.width = given.shape[1]
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (places,) = ctx.saved_tensors
+        given = gradient.new_zeros(len(gradient), ctx.width).scatter_(1, places, -gradient)
+        return given, gradient, None, None, None

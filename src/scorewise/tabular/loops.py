@@ -1,0 +1,445 @@
+"""Loops over the rows of a batch that numba compiles: what a network of tables reads, and what it believes.
+
+Each is a pass over the caches of one core in the place of many passes over memory: of a row everything is made before
+the next one. They hold no lock of the interpreter, so threads can share out the rows. All arrays are contiguous float32
+unless said otherwise; the `out` of a loop is written, nothing else.
+
+Values that are not finite come through: a row of which one is NaN has NaN in what is made of it.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from numba import njit
+
+from scorewise.binned import FARTHEST, LEAST_MASS, LEAST_RATIO
+from scorewise.difference import REACH
+from scorewise.network import LEAST_LOG_ODDS
+
+F = np.float32
+ORDERED = {"reassoc", "contract", "nsz", "arcp"}
+"""What the compiler may change: the order of sums, not what becomes of NaN."""
+_FAR, _ROOT = F(FARTHEST * math.sqrt(0.5)), F(math.sqrt(0.5))
+_DENSITY = F(math.sqrt(0.5 / math.pi))
+_LEAST_MASS, _LEAST_RATIO, _REACH = F(LEAST_MASS), F(LEAST_RATIO), F(REACH)
+_LEAST_ODDS = F(LEAST_LOG_ODDS)
+_LOG2E, _LN2_HIGH, _LN2_LOW = F(1 / math.log(2)), F(0.693359375), F(math.log(2) - 0.693359375)
+_EXP = tuple(F(1 / math.factorial(k)) for k in range(8))
+
+Function = Callable[..., Any]
+
+
+def _compiled(function: Function, **more: Any) -> Function:
+    return cast(Function, njit(nogil=True, error_model="numpy", fastmath=ORDERED, **more)(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function into those that call it."""
+    return _compiled(function, inline="always")
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function when it is first called; the result is kept beside the source or in the user's cache.
+
+    Where neither can be written, every process compiles anew.
+    """
+    try:
+        return _compiled(function, cache=True)
+    except RuntimeError:  # numba has no place to keep it
+        return _compiled(function)
+
+
+@inlined
+def exp(x: F) -> F:
+    """`e^x`, to three units in the last place; of less than -87 as of -87."""
+    x = F(-87.0) if x < F(-87.0) else x
+    n = np.floor(x * _LOG2E + F(0.5))
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    series = _EXP[7]
+    series = series * r + _EXP[6]
+    series = series * r + _EXP[5]
+    series = series * r + _EXP[4]
+    series = series * r + _EXP[3]
+    series = series * r + _EXP[2]
+    series = (series * r + _EXP[1]) * r + _EXP[0]
+    return F(series * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32))
+
+
+@inlined
+def erf(x: F, bell: F) -> F:
+    """The error function to 4e-7, given `exp(-x^2)`.
+
+    Reference: Abramowitz, Stegun, "Handbook of mathematical functions", 1964, 7.1.26.
+    """
+    t = F(1) / (F(1) + F(0.3275911) * abs(x))
+    series = t * (F(-1.453152027) + t * F(1.061405429))
+    series = t * (F(0.254829592) + t * (F(-0.284496736) + t * (F(1.421413741) + series)))
+    beyond = F(1) - series * bell
+    return beyond if x >= 0 else -beyond
+
+
+@inlined
+def log(x: F) -> F:
+    """Natural logarithm of a positive number, to two units in the last place or 1e-7."""
+    bits = F(x).view(np.int32)
+    exponent = np.int32(
+        (bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    )  # so that the rest is between sqrt(1/2) and sqrt(2)
+    rest = np.int32(bits - np.int32(exponent << np.int32(23))).view(np.float32)
+    s = (rest - F(1)) / (rest + F(1))
+    z = s * s
+    series = F(2) + z * (F(2 / 3) + z * (F(2 / 5) + z * (F(2 / 7) + z * F(2 / 9))))
+    found = F(exponent) * _LN2_HIGH + (s * series + F(exponent) * _LN2_LOW)
+    return found + F(0) * x  # NaN has bits, too
+
+
+@inlined
+def _ordered(bits: np.int32) -> np.int32:
+    # the bits of a float as an integer of the same order, and back: of integers a maximum is made several at a time
+    return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@compiled
+def _largest(row: np.ndarray) -> F:
+    top = np.int32(-0x7FFFFFFF)
+    for k in range(row.shape[0]):
+        at = _ordered(F(row[k]).view(np.int32))
+        top = at if at > top else top
+    return F(_ordered(top).view(np.float32))
+
+
+@compiled
+def _curves(row: np.ndarray, edges: np.ndarray, shrink: F, spread: F, mass: np.ndarray, bell: np.ndarray) -> None:
+    # error function and exp(-t^2) at the edges of all bins, in the units of the belief about each number
+    n, width = edges.shape
+    scale = _ROOT / spread
+    for j in range(n):
+        centre, edge, t = row[j] * shrink, edges[j], mass[j]
+        for k in range(width):
+            at = (edge[k] - centre) * scale
+            at = -_FAR if at < -_FAR else at
+            t[k] = _FAR if at > _FAR else at
+    t, e = mass.reshape(-1), bell.reshape(-1)
+    for i in range(t.shape[0]):
+        at = t[i]
+        e[i] = exp(-at * at)
+        t[i] = erf(at, e[i])
+
+
+@compiled
+def _odds(row: np.ndarray, log_prior: np.ndarray, counts: np.ndarray, inverse: F, odds: np.ndarray) -> None:
+    # log-odds of each slot to the likeliest of its category, if categories were independent
+    for s in range(odds.shape[0]):
+        odds[s] = log_prior[s] + row[s] * inverse
+    first = 0
+    for count in counts:
+        own = odds[first : first + count]
+        top = _largest(own)
+        for s in range(count):
+            below = own[s] - top
+            own[s] = _LEAST_ODDS if below < _LEAST_ODDS else below
+        first += count
+
+
+@compiled
+def _expected(row: np.ndarray, values: np.ndarray, shrink: F, spread: F, value: np.ndarray, square: np.ndarray) -> None:
+    # expected values of the numbers and their variances, in the units of the table
+    last = values.shape[1] - 1
+    top, per = F(last), F(last / (2 * REACH))
+    for j in range(values.shape[0]):
+        centre, table = row[j] * shrink, values[j]
+        value[j] = F(0)
+        low = high = F(0)
+        for step in range(3):
+            place = (centre + F(step - 1) * spread + _REACH) * per
+            place = place if place > 0 else F(0)  # of NaN, too: it must not lead out of the table
+            place = top if place > top else place
+            below = np.uint32(min(place, top - F(1)))
+            found = table[below] + (place - F(below)) * (table[below + np.uint32(1)] - table[below])
+            value[j] += F(0.5) * found if step == 1 else F(0.25) * found
+            if step == 0:
+                low = found
+            high = found
+        deviation = F(0.5) * (high - low)
+        square[j] = deviation * deviation
+
+
+@compiled
+def features(
+    rows: np.ndarray,
+    shrink: np.ndarray,
+    spread: np.ndarray,
+    inverse: np.ndarray,
+    edges: np.ndarray,
+    log_prior: np.ndarray,
+    live: np.ndarray,
+    counts: np.ndarray,
+    values: np.ndarray,
+    terms: np.ndarray,
+    signs: np.ndarray,
+    resolution: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write what the network reads of rows, beside their whitened numbers, which stand in the first n columns.
+
+    That is what `TableDenoiser` describes: the probabilities of independent categories, the masses of the bins, and the
+    `Differences` of pairs and of sums, T in all.
+
+    Args:
+        rows: noisy rows, shape (B, n + S).
+        shrink: `1 / (1 + sigma^2)` of each row, shape (B,).
+        spread: `sigma / sqrt(1 + sigma^2)` of each row, shape (B,).
+        inverse: `1 / sigma^2` of each row, bounded, shape (B,).
+        edges: edges of K bins of each number, shape (n, K + 1).
+        log_prior: log-frequency of each slot, shape (S,).
+        live: 1 for slots that a level uses, 0 for padding, shape (S,).
+        counts: slots of each category, of sum S, int64.
+        values: of `Differences`, shape (n, G).
+        terms: positions of the numbers of a signed sum, int64, shape (T, 3); a pair's third has the sign 0.
+        signs: their signs, shape (T, 3).
+        resolution: square of the resolution of each signed sum, shape (T,).
+        out: shape (B, n + S + n K + T).
+    """
+    n, slots, bins = edges.shape[0], log_prior.shape[0], edges.shape[1] - 1
+    mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
+    odds, value, square = np.empty(slots, F), np.empty(n, F), np.empty(n, F)
+    for b in range(rows.shape[0]):
+        _odds(rows[b, n:], log_prior, counts, inverse[b], odds)
+        for s in range(slots):
+            odds[s] = exp(odds[s])
+        first = 0
+        for count in counts:
+            own, kept, alone = (
+                odds[first : first + count],
+                live[first : first + count],
+                out[b, n + first : n + first + count],
+            )
+            total = F(0)
+            for s in range(count):
+                total += own[s]
+            share = F(1) / total
+            for s in range(count):
+                alone[s] = own[s] * kept[s] * share
+            first += count
+        _curves(rows[b], edges, shrink[b], spread[b], mass, bell)
+        for j in range(n):
+            start = n + slots + j * bins
+            at, own = mass[j], out[b, start : start + bins]
+            for k in range(bins):
+                within = F(0.5) * (at[k + 1] - at[k])
+                own[k] = _LEAST_MASS if within < _LEAST_MASS else within
+        _expected(rows[b], values, shrink[b], spread[b], value, square)
+        apart = out[b, n + slots + n * bins :]
+        for p in range(apart.shape[0]):
+            total, scale = F(0), resolution[p]
+            for i in range(3):
+                place = np.uint64(terms[p, i])
+                total += signs[p, i] * value[place]
+                scale += abs(signs[p, i]) * square[place]
+            apart[p] = total / np.sqrt(scale)
+        for p in range(apart.shape[0]):
+            size = abs(apart[p])
+            grown = F(0.5) * log(size + np.sqrt(size * size + F(1)))
+            apart[p] = grown if apart[p] >= 0 else -grown
+
+
+@compiled
+def beliefs(
+    rows: np.ndarray,
+    shrink: np.ndarray,
+    spread: np.ndarray,
+    inverse: np.ndarray,
+    edges: np.ndarray,
+    log_prior: np.ndarray,
+    live: np.ndarray,
+    counts: np.ndarray,
+    given: np.ndarray,
+    mean: np.ndarray,
+    log_p: np.ndarray,
+    log_evidence: np.ndarray,
+    tilted: np.ndarray,
+    moved: np.ndarray,
+) -> None:
+    """Write what follows from what the network gives: `Binned` beliefs about numbers, and those about categories.
+
+    Args:
+        rows: as in `features`, like the next seven.
+        shrink: of each row.
+        spread: of each row.
+        inverse: of each row.
+        edges: of the bins.
+        log_prior: of the slots.
+        live: of the slots.
+        counts: of the categories.
+        given: corrections of the numbers, which are not read, logits, log-ratios of the bins, shape (B, n + S + n K).
+        mean: out: means of the numbers by their bins, and probabilities of the slots, shape (B, n + S).
+        log_p: out: logarithms of the probabilities, padding included, shape (B, S).
+        log_evidence: out: as in `Binned`, shape (B, n).
+        tilted: out: probabilities of the bins, `exp(r_k) mass_k / Z`, shape (B, n K); or of no rows, if this and the
+            next are not wanted.
+        moved: out: `exp(r_k) first_k / Z`, shape (B, n K).
+    """
+    n, slots, bins = edges.shape[0], log_prior.shape[0], edges.shape[1] - 1
+    mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
+    odds, ratio = np.empty(slots, F), np.empty(n * bins, F)
+    peaks = np.empty(n, F)
+    wanted = tilted.shape[0] > 0
+    for b in range(rows.shape[0]):
+        logits, log_ratio = given[b, n : n + slots], given[b, n + slots :]
+        for j in range(n):
+            own, scaled = log_ratio[j * bins : (j + 1) * bins], ratio[j * bins : (j + 1) * bins]
+            peaks[j] = _largest(own)
+            for k in range(bins):
+                scaled[k] = own[k] - peaks[j]
+        for i in range(ratio.shape[0]):
+            ratio[i] = exp(ratio[i])
+        _curves(rows[b], edges, shrink[b], spread[b], mass, bell)
+        for j in range(n):
+            at, density, scaled = mass[j], bell[j], ratio[j * bins : (j + 1) * bins]
+            evidence = total = F(0)
+            for k in range(bins):
+                within = F(0.5) * (at[k + 1] - at[k])
+                evidence += scaled[k] * (_LEAST_MASS if within < _LEAST_MASS else within)
+                total += scaled[k] * (density[k] - density[k + 1])
+            evidence += _LEAST_RATIO
+            per = F(1) / evidence
+            mean[b, j] = rows[b, j] * shrink[b] + spread[b] * _DENSITY * total * per
+            log_evidence[b, j] = log(evidence) + peaks[j]
+            if wanted:
+                p, first = tilted[b, j * bins : (j + 1) * bins], moved[b, j * bins : (j + 1) * bins]
+                for k in range(bins):
+                    within = F(0.5) * (at[k + 1] - at[k])
+                    p[k] = scaled[k] * per * (_LEAST_MASS if within < _LEAST_MASS else within)
+                    first[k] = scaled[k] * per * _DENSITY * (density[k] - density[k + 1])
+        _odds(rows[b, n:], log_prior, counts, inverse[b], odds)
+        for s in range(slots):
+            odds[s] += logits[s]
+        start = 0
+        for count in counts:
+            own = odds[start : start + count]
+            top = _largest(own)
+            for s in range(count):
+                own[s] -= top
+            start += count
+        for s in range(slots):
+            log_p[b, s] = odds[s]
+            odds[s] = exp(odds[s])
+        start = 0
+        for count in counts:
+            own, kept, p = (
+                odds[start : start + count],
+                live[start : start + count],
+                mean[b, n + start : n + start + count],
+            )
+            total = F(0)
+            for s in range(count):
+                total += own[s]
+            share = F(1) / total
+            for s in range(count):
+                p[s] = own[s] * kept[s] * share
+            logarithm = log(total)
+            lower = log_p[b, start : start + count]
+            for s in range(count):
+                lower[s] -= logarithm
+            start += count
+
+
+@compiled
+def entropies(
+    labels: np.ndarray,
+    edges: np.ndarray,
+    given: np.ndarray,
+    features: np.ndarray,
+    log_evidence: np.ndarray,
+    places: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write the cross-entropies of the bins that labels lie in.
+
+    Args:
+        labels: clean numbers, shape (B, n).
+        edges: of the bins, as in `features`.
+        given: as in `beliefs`.
+        features: as `features` wrote them; the mass of a bin has the place that its log-ratio has in `given`.
+        log_evidence: as `beliefs` wrote it.
+        places: out: columns of `given` that hold the log-ratios of these bins, int64, shape (B, n).
+        out: in nats, shape (B, n).
+    """
+    n, bins = edges.shape[0], edges.shape[1] - 1
+    first = given.shape[1] - n * bins
+    for b in range(labels.shape[0]):
+        for j in range(n):
+            low, high = 0, bins - 1  # the bin is the number of inner edges that the label reaches
+            while low < high:
+                middle = (low + high) // 2
+                if labels[b, j] >= edges[j, middle + 1]:
+                    low = middle + 1
+                else:
+                    high = middle
+            place = first + j * bins + low
+            places[b, j] = place
+            out[b, j] = log_evidence[b, j] - given[b, place] - log(features[b, place])
+
+
+@compiled
+def gradients(
+    spread: np.ndarray,
+    counts: np.ndarray,
+    live: np.ndarray,
+    log_p: np.ndarray,
+    tilted: np.ndarray,
+    moved: np.ndarray,
+    of_correction: np.ndarray,
+    of_mean: np.ndarray,
+    of_log_p: np.ndarray,
+    of_log_evidence: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write the gradient with respect to what the network gives, from those with respect to what `beliefs` wrote.
+
+    Args:
+        spread: of each row, as in `features`.
+        counts: slots of each category.
+        live: of the slots.
+        log_p: as `beliefs` wrote it, like `tilted` and `moved`.
+        tilted: of the bins.
+        moved: of the bins.
+        of_correction: gradient with respect to the corrections, shape (B, n).
+        of_mean: with respect to `mean`, shape (B, n + S).
+        of_log_p: with respect to `log_p`, shape (B, S).
+        of_log_evidence: with respect to `log_evidence`, shape (B, n).
+        out: shape (B, n + S + n K).
+    """
+    n, slots = of_log_evidence.shape[1], of_log_p.shape[1]
+    bins = tilted.shape[1] // n if n > 0 else 0
+    odds = np.empty(slots, F)
+    for b in range(out.shape[0]):
+        for j in range(n):
+            out[b, j] = of_correction[b, j]
+            p, first = tilted[b, j * bins : (j + 1) * bins], moved[b, j * bins : (j + 1) * bins]
+            own = out[b, n + slots + j * bins : n + slots + (j + 1) * bins]
+            shift = F(0)
+            for k in range(bins):
+                shift += first[k]
+            along = of_mean[b, j] * spread[b]
+            across = of_log_evidence[b, j] - along * shift
+            for k in range(bins):
+                own[k] = along * first[k] + across * p[k]
+        for s in range(slots):
+            odds[s] = exp(log_p[b, s])
+        start = 0
+        for count in counts:
+            p, kept, own = (
+                odds[start : start + count],
+                live[start : start + count],
+                out[b, n + start : n + start + count],
+            )
+            of_p, of_log = of_mean[b, n + start : n + start + count], of_log_p[b, start : start + count]
+            total = F(0)
+            for s in range(count):
+                total += p[s] * kept[s] * of_p[s] + of_log[s]
+            for s in range(count):
+                own[s] = of_log[s] + p[s] * (kept[s] * of_p[s] - total)
+            start += count
