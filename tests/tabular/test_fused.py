@@ -96,6 +96,20 @@ def test_beliefs_are_those_of_the_network(layout: Layout, level: float | None) -
             assert float((mine - right).abs().max()) < 10 * float((theirs - right).abs().max()) + 1e-5
 
 
+def test_differences_of_numbers_that_no_float_holds_the_square_of_are_those_of_the_network() -> None:
+    layout = Layout(3, ())
+    moments = _moments(layout)
+    values = moments.values * torch.tensor([[1e300], [1.0], [1e30]], dtype=torch.float64)
+    network = TableDenoiser(layout, moments._replace(values=values), 16, 2, torch.Generator().manual_seed(0))
+    _, x_t, sigma_t = _batch(layout)
+    read: list[Tensor] = []
+    network.inlet.register_forward_hook(lambda _, inputs, __: read.append(inputs[0]))
+    Fused(network)(x_t, sigma_t)
+    network(x_t, sigma_t)
+    torch.testing.assert_close(*read, atol=1e-5, rtol=1e-4)
+    assert float(read[0].abs().max()) > 20  # half a logarithm of 1e18 or more
+
+
 def test_gradients_of_parameters_are_those_of_the_network(layout: Layout) -> None:
     network, batch = _network(layout), _batch(layout)
     clean, x_t, sigma_t = (part.double() for part in batch)

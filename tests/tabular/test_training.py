@@ -104,7 +104,7 @@ def test_the_model_is_that_of_the_last_check_before(overfitted: Training) -> Non
     assert overfitted.holdout is not None
     at = overfitted.trace["check"].index(overfitted.ended)
     kept = overfitted.holdout.measured[at]
-    overfitted.holdout.check(10_000, overfitted.state.network, overfitted.state.parameters)
+    overfitted.holdout.check(10_000, overfitted.denoiser, overfitted.state.parameters)
     assert torch.equal(overfitted.holdout.measured.pop(), kept)
     overfitted.holdout.steps.pop()
 

@@ -241,7 +241,10 @@ def features(
             apart[p] = total / np.sqrt(scale)
         for p in range(apart.shape[0]):
             size = abs(apart[p])
-            grown = F(0.5) * log(size + np.sqrt(size * size + F(1)))
+            hypotenuse = (
+                size if size > F(1e9) else np.sqrt(size * size + F(1))
+            )  # of larger ones no float holds the square
+            grown = F(0.5) * log(size + hypotenuse)
             apart[p] = grown if apart[p] >= 0 else -grown
 
 

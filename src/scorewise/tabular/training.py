@@ -244,7 +244,7 @@ class Training:
             return self.codec.expand(_take(self.rows, chosen), generator)
 
         mean = np.zeros(3)
-        on_gpu, denoiser = self.rows.low.device.type == "cuda", self._denoiser()
+        on_gpu, denoiser = self.rows.low.device.type == "cuda", self.denoiser
         for step in train(state, batch, self.size, self.share, seed, self.bf16, self._warm, on_gpu, denoiser):
             mean += (np.array(step[1:]) / self.columns - mean) / min(step.step - first, 50)
             before, self.seconds = self.share(step.step - 1), time.monotonic() - began
@@ -260,7 +260,8 @@ class Training:
         if self._kept and self.ended < state.step:
             self._return_to_kept()
 
-    def _denoiser(self) -> nn.Module:
+    @property
+    def denoiser(self) -> nn.Module:
         """The network in the form that is fastest where the rows are."""
         network = cast(TableDenoiser, self.state.network)
         return Fused(network) if self.rows.low.device.type == "cpu" else network
@@ -275,7 +276,7 @@ class Training:
         """Measure the held-out rows, if there are any, and tell whether their loss is first seen to have risen."""
         if self.holdout is None:
             return False
-        if self.holdout.check(self.state.step, self._denoiser(), self.state.averaged):
+        if self.holdout.check(self.state.step, self.denoiser, self.state.averaged):
             self._kept = [p.clone() for p in self.state.averaged]
         stop = self.holdout.stop()
         for key, values in zip(CHECKED, (stop.steps, stop.risk, stop.se), strict=True):
