@@ -7,11 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from scorewise.binned import Binned
+from scorewise.binned import FARTHEST, LEAST_MASS, LEAST_RATIO, Binned
+from scorewise.difference import REACH
 from scorewise.experts import Experts
-from scorewise.network import ABSENT, LEAST_SQUARE, TableDenoiser
+from scorewise.network import ABSENT, LEAST_LOG_ODDS, LEAST_SQUARE, TableDenoiser
 from scorewise.posterior import Denoiser, Posterior
 from scorewise.tabular import loops
+
+LIMITS = loops.Limits(*(np.float32(limit) for limit in (FARTHEST, LEAST_MASS, LEAST_RATIO, LEAST_LOG_ODDS, REACH)))
 
 
 class Fused(nn.Module):
@@ -126,7 +129,7 @@ class _Tables:
         counts = [group.slots for group in network.layout.groups for _ in range(group.members)]
         self.live = (network.log_prior > ABSENT).float().numpy()
         self.counts = np.array(counts, dtype=np.int64)
-        self.of_beliefs = (network.edges.numpy(), network.log_prior.numpy(), self.live, self.counts)
+        self.of_beliefs = (network.edges.numpy(), network.log_prior.numpy(), self.live, self.counts, LIMITS)
         self.of_features = (
             *self.of_beliefs,
             apart.values.numpy(),

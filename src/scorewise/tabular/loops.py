@@ -9,26 +9,37 @@ Values that are not finite come through: a row of which one is NaN has NaN in wh
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba import njit
 
-from scorewise.binned import FARTHEST, LEAST_MASS, LEAST_RATIO
-from scorewise.difference import REACH
-from scorewise.network import LEAST_LOG_ODDS
-
 F = np.float32
 ORDERED = {"reassoc", "contract", "nsz", "arcp"}
 """What the compiler may change: the order of sums, not what becomes of NaN."""
-_FAR, _ROOT = F(FARTHEST * math.sqrt(0.5)), F(math.sqrt(0.5))
-_DENSITY = F(math.sqrt(0.5 / math.pi))
-_LEAST_MASS, _LEAST_RATIO, _REACH = F(LEAST_MASS), F(LEAST_RATIO), F(REACH)
-_LEAST_ODDS = F(LEAST_LOG_ODDS)
+_ROOT, _DENSITY = F(math.sqrt(0.5)), F(math.sqrt(0.5 / math.pi))
 _LOG2E, _LN2_HIGH, _LN2_LOW = F(1 / math.log(2)), F(0.693359375), F(math.log(2) - 0.693359375)
 _EXP = tuple(F(1 / math.factorial(k)) for k in range(8))
 
 Function = Callable[..., Any]
+
+
+class Limits(NamedTuple):
+    """Where beliefs are cut. What other modules say is handed over: numba would keep what they said when it compiled.
+
+    Attributes:
+        farthest: `binned.FARTHEST`.
+        mass: `binned.LEAST_MASS`.
+        ratio: `binned.LEAST_RATIO`.
+        log_odds: `network.LEAST_LOG_ODDS`.
+        reach: `difference.REACH`.
+    """
+
+    farthest: F
+    mass: F
+    ratio: F
+    log_odds: F
+    reach: F
 
 
 def _compiled(function: Function, **more: Any) -> Function:
@@ -111,16 +122,18 @@ def _largest(row: np.ndarray) -> F:
 
 
 @compiled
-def _curves(row: np.ndarray, edges: np.ndarray, shrink: F, spread: F, mass: np.ndarray, bell: np.ndarray) -> None:
+def _curves(
+    row: np.ndarray, edges: np.ndarray, shrink: F, spread: F, limits: Limits, mass: np.ndarray, bell: np.ndarray
+) -> None:
     # error function and exp(-t^2) at the edges of all bins, in the units of the belief about each number
     n, width = edges.shape
-    scale = _ROOT / spread
+    scale, far = _ROOT / spread, limits.farthest * _ROOT
     for j in range(n):
         centre, edge, t = row[j] * shrink, edges[j], mass[j]
         for k in range(width):
             at = (edge[k] - centre) * scale
-            at = -_FAR if at < -_FAR else at
-            t[k] = _FAR if at > _FAR else at
+            at = -far if at < -far else at
+            t[k] = far if at > far else at
     t, e = mass.reshape(-1), bell.reshape(-1)
     for i in range(t.shape[0]):
         at = t[i]
@@ -129,7 +142,9 @@ def _curves(row: np.ndarray, edges: np.ndarray, shrink: F, spread: F, mass: np.n
 
 
 @compiled
-def _odds(row: np.ndarray, log_prior: np.ndarray, counts: np.ndarray, inverse: F, odds: np.ndarray) -> None:
+def _odds(
+    row: np.ndarray, log_prior: np.ndarray, counts: np.ndarray, inverse: F, limits: Limits, odds: np.ndarray
+) -> None:
     # log-odds of each slot to the likeliest of its category, if categories were independent
     for s in range(odds.shape[0]):
         odds[s] = log_prior[s] + row[s] * inverse
@@ -139,21 +154,23 @@ def _odds(row: np.ndarray, log_prior: np.ndarray, counts: np.ndarray, inverse: F
         top = _largest(own)
         for s in range(count):
             below = own[s] - top
-            own[s] = _LEAST_ODDS if below < _LEAST_ODDS else below
+            own[s] = limits.log_odds if below < limits.log_odds else below
         first += count
 
 
 @compiled
-def _expected(row: np.ndarray, values: np.ndarray, shrink: F, spread: F, value: np.ndarray, square: np.ndarray) -> None:
+def _expected(
+    row: np.ndarray, values: np.ndarray, shrink: F, spread: F, limits: Limits, value: np.ndarray, square: np.ndarray
+) -> None:
     # expected values of the numbers and their variances, in the units of the table
     last = values.shape[1] - 1
-    top, per = F(last), F(last / (2 * REACH))
+    top, per = F(last), F(last) / (F(2) * limits.reach)
     for j in range(values.shape[0]):
         centre, table = row[j] * shrink, values[j]
         value[j] = F(0)
         low = high = F(0)
         for step in range(3):
-            place = (centre + F(step - 1) * spread + _REACH) * per
+            place = (centre + F(step - 1) * spread + limits.reach) * per
             place = place if place > 0 else F(0)  # of NaN, too: it must not lead out of the table
             place = top if place > top else place
             below = np.uint32(min(place, top - F(1)))
@@ -176,6 +193,7 @@ def features(
     log_prior: np.ndarray,
     live: np.ndarray,
     counts: np.ndarray,
+    limits: Limits,
     values: np.ndarray,
     terms: np.ndarray,
     signs: np.ndarray,
@@ -196,6 +214,7 @@ def features(
         log_prior: log-frequency of each slot, shape (S,).
         live: 1 for slots that a level uses, 0 for padding, shape (S,).
         counts: slots of each category, of sum S, int64.
+        limits: where beliefs are cut.
         values: of `Differences`, shape (n, G).
         terms: positions of the numbers of a signed sum, int64, shape (T, 3); a pair's third has the sign 0.
         signs: their signs, shape (T, 3).
@@ -206,7 +225,7 @@ def features(
     mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
     odds, value, square = np.empty(slots, F), np.empty(n, F), np.empty(n, F)
     for b in range(rows.shape[0]):
-        _odds(rows[b, n:], log_prior, counts, inverse[b], odds)
+        _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
         for s in range(slots):
             odds[s] = exp(odds[s])
         first = 0
@@ -223,14 +242,14 @@ def features(
             for s in range(count):
                 alone[s] = own[s] * kept[s] * share
             first += count
-        _curves(rows[b], edges, shrink[b], spread[b], mass, bell)
+        _curves(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
             start = n + slots + j * bins
             at, own = mass[j], out[b, start : start + bins]
             for k in range(bins):
                 within = F(0.5) * (at[k + 1] - at[k])
-                own[k] = _LEAST_MASS if within < _LEAST_MASS else within
-        _expected(rows[b], values, shrink[b], spread[b], value, square)
+                own[k] = limits.mass if within < limits.mass else within
+        _expected(rows[b], values, shrink[b], spread[b], limits, value, square)
         apart = out[b, n + slots + n * bins :]
         for p in range(apart.shape[0]):
             total, scale = F(0), resolution[p]
@@ -258,6 +277,7 @@ def beliefs(
     log_prior: np.ndarray,
     live: np.ndarray,
     counts: np.ndarray,
+    limits: Limits,
     given: np.ndarray,
     mean: np.ndarray,
     log_p: np.ndarray,
@@ -268,7 +288,7 @@ def beliefs(
     """Write what follows from what the network gives: `Binned` beliefs about numbers, and those about categories.
 
     Args:
-        rows: as in `features`, like the next seven.
+        rows: as in `features`, like the next eight.
         shrink: of each row.
         spread: of each row.
         inverse: of each row.
@@ -276,6 +296,7 @@ def beliefs(
         log_prior: of the slots.
         live: of the slots.
         counts: of the categories.
+        limits: where beliefs are cut.
         given: corrections of the numbers, which are not read, logits, log-ratios of the bins, shape (B, n + S + n K).
         mean: out: means of the numbers by their bins, and probabilities of the slots, shape (B, n + S).
         log_p: out: logarithms of the probabilities, padding included, shape (B, S).
@@ -298,15 +319,15 @@ def beliefs(
                 scaled[k] = own[k] - peaks[j]
         for i in range(ratio.shape[0]):
             ratio[i] = exp(ratio[i])
-        _curves(rows[b], edges, shrink[b], spread[b], mass, bell)
+        _curves(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
             at, density, scaled = mass[j], bell[j], ratio[j * bins : (j + 1) * bins]
             evidence = total = F(0)
             for k in range(bins):
                 within = F(0.5) * (at[k + 1] - at[k])
-                evidence += scaled[k] * (_LEAST_MASS if within < _LEAST_MASS else within)
+                evidence += scaled[k] * (limits.mass if within < limits.mass else within)
                 total += scaled[k] * (density[k] - density[k + 1])
-            evidence += _LEAST_RATIO
+            evidence += limits.ratio
             per = F(1) / evidence
             mean[b, j] = rows[b, j] * shrink[b] + spread[b] * _DENSITY * total * per
             log_evidence[b, j] = log(evidence) + peaks[j]
@@ -314,9 +335,9 @@ def beliefs(
                 p, first = tilted[b, j * bins : (j + 1) * bins], moved[b, j * bins : (j + 1) * bins]
                 for k in range(bins):
                     within = F(0.5) * (at[k + 1] - at[k])
-                    p[k] = scaled[k] * per * (_LEAST_MASS if within < _LEAST_MASS else within)
+                    p[k] = scaled[k] * per * (limits.mass if within < limits.mass else within)
                     first[k] = scaled[k] * per * _DENSITY * (density[k] - density[k + 1])
-        _odds(rows[b, n:], log_prior, counts, inverse[b], odds)
+        _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
         for s in range(slots):
             odds[s] += logits[s]
         start = 0
