@@ -7,7 +7,7 @@ from torch import Tensor
 from scorewise.covariance import Blocks, Simplex
 from scorewise.difference import REACH
 from scorewise.experts import Experts
-from scorewise.network import ABSENT, Group, Layout, Moments, TableDenoiser
+from scorewise.network import ABSENT, LEAST_LOG_ODDS, Group, Layout, Moments, TableDenoiser
 from scorewise.posterior import Posterior
 from scorewise.tabular.fused import Fused, fastest
 from scorewise.train import loss
@@ -42,6 +42,9 @@ def _network(layout: Layout, seed: int = 0) -> TableDenoiser:
     generator = torch.Generator().manual_seed(seed)
     network = TableDenoiser(layout, _moments(layout), 16, 2, generator)
     torch.nn.init.normal_(network.outlet.weight, std=0.7, generator=generator)
+    if layout.slots:
+        with torch.no_grad():  # of the slot that no level uses: as likely as others, where nothing keeps it out
+            network.outlet.bias[layout.width - 1] = -LEAST_LOG_ODDS
     return network
 
 
