@@ -55,6 +55,12 @@ class Differences(nn.Module):
         """Number of features, P + T."""
         return self.pairs.shape[1] + self.sums.shape[1]
 
+    @property
+    def sound(self) -> bool:
+        """Whether all terms are numbers that there are: positions may come from a file."""
+        places = torch.cat([self.pairs.flatten(), self.sums.flatten()])
+        return bool(((places >= 0) & (places < len(self.values))).all())
+
     def _at(self, z: Tensor) -> Tensor:
         last = self.values.shape[1] - 1
         place = ((z + REACH) * (last / (2 * REACH))).clamp(0, last)

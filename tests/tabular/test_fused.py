@@ -190,10 +190,30 @@ def test_a_network_elsewhere_or_in_other_numbers_is_refused() -> None:
 def test_rows_that_need_a_derivative_are_refused() -> None:
     _, x_t, sigma_t = _batch(LAYOUTS["one number"])
     network = Fused(_network(LAYOUTS["one number"]))
-    with pytest.raises(ValueError, match="need no derivative, however"):
+    with pytest.raises(ValueError, match=r"need no derivative, however.*requires_grad=True"):
         network(x_t.requires_grad_(), sigma_t)
     with pytest.raises(ValueError, match=r"in float32.*torch\.float64"):
         network(x_t.detach().double(), sigma_t.double())
+
+
+def test_rows_and_labels_of_other_widths_are_refused() -> None:
+    layout = LAYOUTS["numbers and categories"]
+    network = Fused(_network(layout))
+    clean, x_t, sigma_t = _batch(layout)
+    with pytest.raises(ValueError, match=rf"have {layout.width} coordinates.*\(300, {layout.width - 1}\)"):
+        network(x_t[:, 1:].contiguous(), sigma_t)
+    margins = network(x_t, sigma_t).margins
+    assert margins is not None
+    with pytest.raises(ValueError, match=r"shape \(300, 4\), however: \(300, 3\)"):
+        margins.cross_entropy(clean[:, :3])
+
+
+@pytest.mark.parametrize("place", [-1, 4])
+def test_differences_of_numbers_that_are_not_there_are_refused(place: int) -> None:
+    network = _network(LAYOUTS["numbers and categories"])
+    network.differences.pairs[0, 0] = place
+    with pytest.raises(ValueError, match="must be of numbers that there are"):
+        Fused(network)
 
 
 def test_the_fastest_form_of_experts_asks_the_one_that_levels_belong_to() -> None:

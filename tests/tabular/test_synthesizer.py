@@ -186,15 +186,25 @@ def test_levels_are_learned_up_to_where_sampling_starts() -> None:
         assert (training.state.density.high > LEVELS[0]) is higher
 
 
-@pytest.mark.parametrize("level", [0.0, 1e9, math.nan])
-def test_a_model_that_would_start_from_nowhere_is_refused(fitted: Synthesizer, level: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("rows.level", 0.0, "no rows are sampled from a level of"),
+        ("rows.level", 1e9, "no rows are sampled from a level of"),
+        ("rows.level", math.nan, "no rows are sampled from a level of"),
+        ("differences.pairs", 99, "differences of numbers that are not there"),
+        ("differences.pairs", -1, "differences of numbers that are not there"),
+    ],
+)
+def test_a_model_of_impossible_values_is_refused(
+    fitted: Synthesizer, part: str, value: float, words: str, tmp_path: Path
+) -> None:
     fitted.save(tmp_path / "model")
     facts, tensors = store.read(tmp_path / "model")
-    changed = {
-        name: torch.full_like(one, level) if name.endswith("rows.level") else one for name, one in tensors.items()
-    }
+    changed = {name: torch.full_like(one, value) if name.endswith(part) else one for name, one in tensors.items()}
+    assert any(not torch.equal(one, tensors[name]) for name, one in changed.items())
     store.write(tmp_path / "model", facts, changed)
-    with pytest.raises(ModelError, match="no rows are sampled from a level of"):
+    with pytest.raises(ModelError, match=words):
         Synthesizer.load(tmp_path / "model")
 
 

@@ -59,10 +59,12 @@ class Fused(nn.Module):
         torch.autograd.grad(posterior.mean.sum() + entropies.sum(), given)
 
     def forward(self, x_t: Tensor, sigma_t: Tensor) -> Posterior:
-        if x_t.requires_grad or x_t.dtype != torch.float32:
+        width = self.network.layout.width
+        if x_t.requires_grad or x_t.dtype != torch.float32 or x_t.shape[1:] != (width,):
             raise ValueError(
-                "rows must be in float32 and need no derivative, however: "
-                f"{x_t.dtype}, requires_grad={x_t.requires_grad}. Call the network itself."
+                f"rows must be in float32, have {width} coordinates and need no derivative, however: "
+                f"{x_t.dtype}, {tuple(x_t.shape)}, requires_grad={x_t.requires_grad}. "
+                "Encode them by the network's codec, or call the network itself."
             )
         rows = _Rows(x_t, sigma_t)
         features = self._features(rows, self.network.whitened(x_t, sigma_t))
@@ -123,6 +125,10 @@ class _Tables:
 
     def __init__(self, network: TableDenoiser) -> None:
         apart = network.differences
+        if not apart.sound:
+            raise ValueError(
+                "differences must be of numbers that there are, however: some are not. Fit the model again."
+            )
         pairs = torch.cat([apart.pairs, apart.pairs[:1]])
         signs = torch.tensor([[1.0], [-1.0], [0.0]]).expand(3, pairs.shape[1])
         terms = torch.cat([pairs, apart.sums], 1).T.contiguous().numpy()
@@ -172,6 +178,11 @@ class _Margins(Binned):
     features: Tensor
 
     def cross_entropy(self, y: Tensor) -> Tensor:
+        if y.shape != self.log_evidence.shape:
+            raise ValueError(
+                f"labels must be the numbers of all rows, shape {tuple(self.log_evidence.shape)}, however: "
+                f"{tuple(y.shape)}. Take them from the rows that were noised."
+            )
         found: Tensor = _Entropies.apply(  # type: ignore[no-untyped-call]
             self.given, self.log_evidence, self.features, self.edges, y.detach()
         )

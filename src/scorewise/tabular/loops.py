@@ -4,7 +4,8 @@ Each is a pass over the caches of one core in the place of many passes over memo
 the next one. They hold no lock of the interpreter, so threads can share out the rows. All arrays are contiguous float32
 unless said otherwise; the `out` of a loop is written, nothing else.
 
-Values that are not finite come through: a row of which one is NaN has NaN in what is made of it.
+Values that are not finite come through: a row of which one is NaN has NaN in what is made of it. Nothing is checked:
+shapes must be as they are said to be, and positions those of numbers.
 """
 
 import math
@@ -95,9 +96,8 @@ def erf(x: F, bell: F) -> F:
 def log(x: F) -> F:
     """Natural logarithm of a positive number, to two units in the last place or 1e-7."""
     bits = F(x).view(np.int32)
-    exponent = np.int32(
-        (bits - np.int32(0x3F3504F3)) >> np.int32(23)
-    )  # so that the rest is between sqrt(1/2) and sqrt(2)
+    # so that the rest is between sqrt(1/2), of which these are the bits, and sqrt(2)
+    exponent = np.int32((bits - np.int32(0x3F3504F3)) >> np.int32(23))
     rest = np.int32(bits - np.int32(exponent << np.int32(23))).view(np.float32)
     s = (rest - F(1)) / (rest + F(1))
     z = s * s
@@ -260,9 +260,8 @@ def features(
             apart[p] = total / np.sqrt(scale)
         for p in range(apart.shape[0]):
             size = abs(apart[p])
-            hypotenuse = (
-                size if size > F(1e9) else np.sqrt(size * size + F(1))
-            )  # of larger ones no float holds the square
+            # of larger ones no float may hold the square
+            hypotenuse = size if size > F(1e9) else np.sqrt(size * size + F(1))
             grown = F(0.5) * log(size + hypotenuse)
             apart[p] = grown if apart[p] >= 0 else -grown
 

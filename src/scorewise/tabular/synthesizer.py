@@ -357,6 +357,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             whole.load_state_dict(weights)
             if not LEVELS[0] <= (level := float(whole.rows.level)) <= LEVELS[-1]:
                 raise ValueError(f"no rows are sampled from a level of {level:g}")
+            parts = (whole.coarse, whole.fine) if isinstance(whole, Experts) else (whole,)
+            if not all(one.differences.sound for one in parts):
+                raise ValueError("the network is shown differences of numbers that are not there")
             maps = store.part(tensors, "calibration.")
             calibration = Calibration.from_parts(facts["calibration"], maps, codec)
             rejection = None
