@@ -63,6 +63,13 @@ def test_the_times_of_a_step_are_those_of_the_file(load: Any, name: str) -> None
         assert table in page
 
 
+def test_what_a_cpu_without_bfloat16_reaches_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "fidelity_float32.json").read_text(encoding="utf-8"))
+    assert load("fidelity").markdown(found) in PAGE.read_text(encoding="utf-8")
+    peak = found["credit_default"]["peak MB of fit and sample"]
+    assert f"the peak of Credit Default is [{peak} MB]" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_times_on_a_gpu_are_those_of_the_file(load: Any) -> None:
     found = json.loads((ROOT / "benchmarks" / "gpu.json").read_text(encoding="utf-8"))
     page = PAGE.read_text(encoding="utf-8")
