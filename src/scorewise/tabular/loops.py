@@ -159,6 +159,23 @@ def _odds(
 
 
 @compiled
+def _shares(odds: np.ndarray, live: np.ndarray, counts: np.ndarray, totals: np.ndarray, out: np.ndarray) -> None:
+    # exponentials in the place of log-odds, what they add up to in each category, and probabilities
+    for s in range(odds.shape[0]):
+        odds[s] = exp(odds[s])
+    first = 0
+    for c in range(counts.shape[0]):
+        own, total = odds[first : first + counts[c]], F(0)
+        for s in range(counts[c]):
+            total += own[s]
+        totals[c] = total
+        kept, p, share = live[first : first + counts[c]], out[first : first + counts[c]], F(1) / total
+        for s in range(counts[c]):
+            p[s] = own[s] * kept[s] * share
+        first += counts[c]
+
+
+@compiled
 def _expected(
     row: np.ndarray, values: np.ndarray, shrink: F, spread: F, limits: Limits, value: np.ndarray, square: np.ndarray
 ) -> None:
@@ -223,25 +240,10 @@ def features(
     """
     n, slots, bins = edges.shape[0], log_prior.shape[0], edges.shape[1] - 1
     mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
-    odds, value, square = np.empty(slots, F), np.empty(n, F), np.empty(n, F)
+    odds, totals, value, square = np.empty(slots, F), np.empty(counts.shape, F), np.empty(n, F), np.empty(n, F)
     for b in range(rows.shape[0]):
         _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
-        for s in range(slots):
-            odds[s] = exp(odds[s])
-        first = 0
-        for count in counts:
-            own, kept, alone = (
-                odds[first : first + count],
-                live[first : first + count],
-                out[b, n + first : n + first + count],
-            )
-            total = F(0)
-            for s in range(count):
-                total += own[s]
-            share = F(1) / total
-            for s in range(count):
-                alone[s] = own[s] * kept[s] * share
-            first += count
+        _shares(odds, live, counts, totals, out[b, n : n + slots])
         _curves(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
             start = n + slots + j * bins
@@ -306,8 +308,7 @@ def beliefs(
     """
     n, slots, bins = edges.shape[0], log_prior.shape[0], edges.shape[1] - 1
     mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
-    odds, ratio = np.empty(slots, F), np.empty(n * bins, F)
-    peaks = np.empty(n, F)
+    odds, totals, ratio, peaks = np.empty(slots, F), np.empty(counts.shape, F), np.empty(n * bins, F), np.empty(n, F)
     wanted = tilted.shape[0] > 0
     for b in range(rows.shape[0]):
         logits, log_ratio = given[b, n : n + slots], given[b, n + slots :]
@@ -346,27 +347,14 @@ def beliefs(
             for s in range(count):
                 own[s] -= top
             start += count
-        for s in range(slots):
-            log_p[b, s] = odds[s]
-            odds[s] = exp(odds[s])
+        log_p[b] = odds
+        _shares(odds, live, counts, totals, mean[b, n:])
         start = 0
-        for count in counts:
-            own, kept, p = (
-                odds[start : start + count],
-                live[start : start + count],
-                mean[b, n + start : n + start + count],
-            )
-            total = F(0)
-            for s in range(count):
-                total += own[s]
-            share = F(1) / total
-            for s in range(count):
-                p[s] = own[s] * kept[s] * share
-            logarithm = log(total)
-            lower = log_p[b, start : start + count]
-            for s in range(count):
+        for c in range(counts.shape[0]):
+            lower, logarithm = log_p[b, start : start + counts[c]], log(totals[c])
+            for s in range(counts[c]):
                 lower[s] -= logarithm
-            start += count
+            start += counts[c]
 
 
 @compiled
