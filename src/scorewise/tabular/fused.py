@@ -1,6 +1,6 @@
 """The network of tables on a CPU, with what stands beside its products compiled."""
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ class Fused(nn.Module):
 
     def __init__(self, network: TableDenoiser) -> None:
         super().__init__()
-        held = network.log_prior
-        if held.device.type != "cpu" or held.dtype != torch.float32:
+        if not _fusible(network):
+            held = network.log_prior
             raise ValueError(
                 f"network must be on a CPU and in float32, however: {held.device}, {held.dtype}. Call it as it is."
             )
@@ -88,6 +88,18 @@ class Fused(nn.Module):
         return network.posterior(margins, correction, [mean[:, n:]], network.by_group(log_p), sigma_t)
 
 
+def _fusible(network: TableDenoiser | Experts) -> bool:
+    return network.log_prior.device.type == "cpu" and network.log_prior.dtype == torch.float32
+
+
+@overload
+def fastest(network: TableDenoiser) -> nn.Module: ...
+
+
+@overload
+def fastest(network: TableDenoiser | Experts) -> Denoiser: ...
+
+
 def fastest(network: TableDenoiser | Experts) -> Denoiser:
     """Give a denoiser as the function that is fastest where it is.
 
@@ -97,8 +109,7 @@ def fastest(network: TableDenoiser | Experts) -> Denoiser:
     Returns:
         On a CPU and in float32 its `Fused` form, else the network itself.
     """
-    held = network.log_prior
-    if held.device.type != "cpu" or held.dtype != torch.float32:
+    if not _fusible(network):
         return network
     if not isinstance(network, Experts):
         return Fused(network)

@@ -2,7 +2,7 @@
 
 Each is a pass over the caches of one core in the place of many passes over memory: of a row everything is made before
 the next one. They hold no lock of the interpreter, so threads can share out the rows. All arrays are contiguous float32
-unless said otherwise; the `out` of a loop is written, nothing else.
+unless said otherwise; what is called out is written, nothing else.
 
 Values that are not finite come through: a row of which one is NaN has NaN in what is made of it. Nothing is checked:
 shapes must be as they are said to be, and positions those of numbers.
@@ -122,10 +122,10 @@ def _largest(row: np.ndarray) -> F:
 
 
 @compiled
-def _curves(
+def _masses(
     row: np.ndarray, edges: np.ndarray, shrink: F, spread: F, limits: Limits, mass: np.ndarray, bell: np.ndarray
 ) -> None:
-    # error function and exp(-t^2) at the edges of all bins, in the units of the belief about each number
+    # masses of the bins, in the first K columns, and exp(-t^2) at their edges in the units of the belief about a number
     n, width = edges.shape
     scale, far = _ROOT / spread, limits.farthest * _ROOT
     for j in range(n):
@@ -139,6 +139,23 @@ def _curves(
         at = t[i]
         e[i] = exp(-at * at)
         t[i] = erf(at, e[i])
+    for j in range(n):
+        at_edges = mass[j]
+        for k in range(width - 1):
+            within = F(0.5) * (at_edges[k + 1] - at_edges[k])
+            at_edges[k] = limits.mass if within < limits.mass else within
+
+
+@compiled
+def _lower(odds: np.ndarray, counts: np.ndarray) -> None:
+    # log-odds to the likeliest slot of each category, in place
+    first = 0
+    for count in counts:
+        own = odds[first : first + count]
+        top = _largest(own)
+        for s in range(count):
+            own[s] -= top
+        first += count
 
 
 @compiled
@@ -148,14 +165,9 @@ def _odds(
     # log-odds of each slot to the likeliest of its category, if categories were independent
     for s in range(odds.shape[0]):
         odds[s] = log_prior[s] + row[s] * inverse
-    first = 0
-    for count in counts:
-        own = odds[first : first + count]
-        top = _largest(own)
-        for s in range(count):
-            below = own[s] - top
-            own[s] = limits.log_odds if below < limits.log_odds else below
-        first += count
+    _lower(odds, counts)
+    for s in range(odds.shape[0]):
+        odds[s] = limits.log_odds if odds[s] < limits.log_odds else odds[s]
 
 
 @compiled
@@ -244,13 +256,12 @@ def features(
     for b in range(rows.shape[0]):
         _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
         _shares(odds, live, counts, totals, out[b, n : n + slots])
-        _curves(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
+        _masses(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
             start = n + slots + j * bins
-            at, own = mass[j], out[b, start : start + bins]
+            within, own = mass[j], out[b, start : start + bins]
             for k in range(bins):
-                within = F(0.5) * (at[k + 1] - at[k])
-                own[k] = limits.mass if within < limits.mass else within
+                own[k] = within[k]
         _expected(rows[b], values, shrink[b], spread[b], limits, value, square)
         apart = out[b, n + slots + n * bins :]
         for p in range(apart.shape[0]):
@@ -319,13 +330,12 @@ def beliefs(
                 scaled[k] = own[k] - peaks[j]
         for i in range(ratio.shape[0]):
             ratio[i] = exp(ratio[i])
-        _curves(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
+        _masses(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
-            at, density, scaled = mass[j], bell[j], ratio[j * bins : (j + 1) * bins]
+            within, density, scaled = mass[j], bell[j], ratio[j * bins : (j + 1) * bins]
             evidence = total = F(0)
             for k in range(bins):
-                within = F(0.5) * (at[k + 1] - at[k])
-                evidence += scaled[k] * (limits.mass if within < limits.mass else within)
+                evidence += scaled[k] * within[k]
                 total += scaled[k] * (density[k] - density[k + 1])
             evidence += limits.ratio
             per = F(1) / evidence
@@ -334,19 +344,12 @@ def beliefs(
             if wanted:
                 p, first = tilted[b, j * bins : (j + 1) * bins], moved[b, j * bins : (j + 1) * bins]
                 for k in range(bins):
-                    within = F(0.5) * (at[k + 1] - at[k])
-                    p[k] = scaled[k] * per * (limits.mass if within < limits.mass else within)
+                    p[k] = scaled[k] * per * within[k]
                     first[k] = scaled[k] * per * _DENSITY * (density[k] - density[k + 1])
         _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
         for s in range(slots):
             odds[s] += logits[s]
-        start = 0
-        for count in counts:
-            own = odds[start : start + count]
-            top = _largest(own)
-            for s in range(count):
-                own[s] -= top
-            start += count
+        _lower(odds, counts)
         log_p[b] = odds
         _shares(odds, live, counts, totals, mean[b, n:])
         start = 0

@@ -14,7 +14,7 @@ from scorewise.allocation import LevelDensity, as_it_is, log_uniform
 from scorewise.holdout import Holdout
 from scorewise.network import TableDenoiser
 from scorewise.tabular.codec import Codec, Compact
-from scorewise.tabular.fused import Fused
+from scorewise.tabular.fused import fastest
 from scorewise.train import State, Step, loss, train, warm_up
 
 LOWEST = 0.002
@@ -262,9 +262,8 @@ class Training:
 
     @property
     def denoiser(self) -> nn.Module:
-        """The network in the form that is fastest where the rows are."""
-        network = cast(TableDenoiser, self.state.network)
-        return Fused(network) if self.rows.low.device.type == "cpu" else network
+        """The network in the form that is fastest where it is."""
+        return fastest(cast(TableDenoiser, self.state.network))
 
     def _return_to_kept(self) -> None:
         with torch.no_grad():
