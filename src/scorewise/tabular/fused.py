@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from scorewise.binned import FARTHEST, LEAST_MASS, LEAST_RATIO, Binned
-from scorewise.difference import REACH
+from scorewise.difference import REACH, Differences
 from scorewise.experts import Experts
 from scorewise.network import ABSENT, LEAST_LOG_ODDS, LEAST_SQUARE, TableDenoiser
 from scorewise.posterior import Denoiser, Posterior
@@ -43,7 +43,8 @@ class Fused(nn.Module):
                 f"network must be on a CPU and in float32, however: {held.device}, {held.dtype}. Call it as it is."
             )
         self.network = network
-        self._tables = _Tables(network)
+        self._columns = _columns(network)
+        self._sums = _sums(network.differences)
         self._compile()
 
     @torch.inference_mode(False)
@@ -51,7 +52,7 @@ class Fused(nn.Module):
     def _compile(self) -> None:
         """Compile all loops on a batch without rows, so that it is done before anything is timed."""
         x_t, sigma_t = torch.zeros(0, self.network.layout.width), torch.ones(1)
-        rows = _Rows(x_t, sigma_t)
+        rows = _rows(x_t, sigma_t)
         given = torch.zeros(0, self.network.outlet.out_features, requires_grad=True)
         posterior = self._believed(rows, self._features(rows, self.network.whitened(x_t, sigma_t)), given, sigma_t)
         assert posterior.margins is not None
@@ -66,20 +67,20 @@ class Fused(nn.Module):
                 f"{x_t.dtype}, {tuple(x_t.shape)}, requires_grad={x_t.requires_grad}. "
                 "Encode them by the network's codec, or call the network itself."
             )
-        rows = _Rows(x_t, sigma_t)
+        rows = _rows(x_t, sigma_t)
         features = self._features(rows, self.network.whitened(x_t, sigma_t))
         return self._believed(rows, features, self.network.given(features, sigma_t).to(x_t.dtype), sigma_t)
 
-    def _features(self, rows: "_Rows", whitened: Tensor) -> Tensor:
+    def _features(self, rows: loops.Rows, whitened: Tensor) -> Tensor:
         features = torch.empty(len(whitened), self.network.features)
         features[:, : whitened.shape[1]] = whitened
-        loops.features(*rows.arrays, *self._tables.of_features, features.numpy())
+        loops.features(rows, self._columns, self._sums, features.numpy())
         return features
 
-    def _believed(self, rows: "_Rows", features: Tensor, given: Tensor, sigma_t: Tensor) -> Posterior:
+    def _believed(self, rows: loops.Rows, features: Tensor, given: Tensor, sigma_t: Tensor) -> Posterior:
         network, n = self.network, self.network.layout.numbers
         correction, mean, log_p, log_evidence = _Beliefs.apply(  # type: ignore[no-untyped-call]
-            given, rows, self._tables, torch.is_grad_enabled()
+            given, rows, self._columns, torch.is_grad_enabled()
         )
         shape, start, end = (len(given), n, network.bins), network.layout.width, given.shape[1]
         log_ratio, mass = (part[:, start:end].reshape(shape) for part in (given, features))
@@ -117,57 +118,42 @@ def fastest(network: TableDenoiser | Experts) -> Denoiser:
     return lambda x_t, sigma_t: parts[network.at(sigma_t)](x_t, sigma_t)
 
 
-class _Rows:
-    """Noisy rows and what their levels make of numbers and categories, as arrays in the order of `loops`."""
-
-    def __init__(self, x_t: Tensor, sigma_t: Tensor) -> None:
-        s2 = sigma_t.square()
-        levels = (1 / (1 + s2), sigma_t * (1 + s2).rsqrt(), 1 / s2.clamp(min=LEAST_SQUARE))
-        self.arrays = [x_t.contiguous().numpy(), *(level.expand(len(x_t)).contiguous().numpy() for level in levels)]
-
-    @property
-    def spread(self) -> np.ndarray:
-        """Standard deviation of the belief about a standard normal number, shape (B,)."""
-        return self.arrays[2]
+def _rows(x_t: Tensor, sigma_t: Tensor) -> loops.Rows:
+    s2 = sigma_t.square()
+    levels = (1 / (1 + s2), sigma_t * (1 + s2).rsqrt(), 1 / s2.clamp(min=LEAST_SQUARE))
+    return loops.Rows(x_t.contiguous().numpy(), *(level.expand(len(x_t)).contiguous().numpy() for level in levels))
 
 
-class _Tables:
-    """What a network knows of the data, as arrays in the order of `loops`."""
+def _columns(network: TableDenoiser) -> loops.Columns:
+    counts = [group.slots for group in network.layout.groups for _ in range(group.members)]
+    live = (network.log_prior > ABSENT).float().numpy()
+    return loops.Columns(network.edges.numpy(), network.log_prior.numpy(), live, np.array(counts, np.int64), LIMITS)
 
-    def __init__(self, network: TableDenoiser) -> None:
-        apart = network.differences
-        if not apart.sound:
-            raise ValueError(
-                "differences must be of numbers that there are, however: some are not. Fit the model again."
-            )
-        pairs = torch.cat([apart.pairs, apart.pairs[:1]])
-        signs = torch.tensor([[1.0], [-1.0], [0.0]]).expand(3, pairs.shape[1])
-        terms = torch.cat([pairs, apart.sums], 1).T.contiguous().numpy()
-        counts = [group.slots for group in network.layout.groups for _ in range(group.members)]
-        self.live = (network.log_prior > ABSENT).float().numpy()
-        self.counts = np.array(counts, dtype=np.int64)
-        self.of_beliefs = (network.edges.numpy(), network.log_prior.numpy(), self.live, self.counts, LIMITS)
-        self.of_features = (
-            *self.of_beliefs,
-            apart.values.numpy(),
-            terms,
-            torch.cat([signs, apart.signs], 1).T.contiguous().numpy(),
-            torch.cat([apart.floor(apart.pairs), apart.floor(apart.sums)]).numpy(),
-        )
+
+def _sums(apart: Differences) -> loops.Sums:
+    if not apart.sound:
+        raise ValueError("differences must be of numbers that there are, however: some are not. Fit the model again.")
+    pairs = torch.cat([apart.pairs, apart.pairs[:1]])
+    signs = torch.tensor([[1.0], [-1.0], [0.0]]).expand(3, pairs.shape[1])
+    terms, signs = (torch.cat(both, 1).T.contiguous() for both in ((pairs, apart.sums), (signs, apart.signs)))
+    resolution = torch.cat([apart.floor(apart.pairs), apart.floor(apart.sums)])
+    return loops.Sums(apart.values.numpy(), terms.numpy(), signs.numpy(), resolution.numpy())
 
 
 class _Beliefs(torch.autograd.Function):
     """What the network gives -> corrections, means and probabilities, log-probabilities, log-evidences."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, rows: _Rows, tables: _Tables, differentiable: bool) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, given: Tensor, rows: loops.Rows, columns: loops.Columns, differentiable: bool
+    ) -> tuple[Tensor, ...]:
         found = given.detach()
-        count, n, slots = len(found), len(tables.of_beliefs[0]), len(tables.live)
+        count, n, slots = len(found), len(columns.edges), len(columns.live)
         mean, log_p, log_evidence = (found.new_empty(count, width) for width in (n + slots, slots, n))
         kept = found.new_empty(2, count if differentiable else 0, found.shape[1] - n - slots)
         arrays = [tensor.numpy() for tensor in (found, mean, log_p, log_evidence, *kept)]
-        loops.beliefs(*rows.arrays, *tables.of_beliefs, *arrays)
-        ctx.rows, ctx.tables = rows, tables
+        loops.beliefs(rows, columns, *arrays)
+        ctx.rows, ctx.columns = rows, columns
         ctx.save_for_backward(log_p, *kept)
         return found[:, :n].clone(), mean, log_p, log_evidence
 
@@ -175,10 +161,9 @@ class _Beliefs(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         log_p, tilted, moved = ctx.saved_tensors
-        tables = ctx.tables
         out = log_p.new_empty(len(log_p), gradients[0].shape[1] + log_p.shape[1] + tilted.shape[1])
         arrays = [tensor.contiguous().numpy() for tensor in (log_p, tilted, moved, *gradients, out)]
-        loops.gradients(ctx.rows.spread, tables.counts, tables.live, *arrays)
+        loops.gradients(ctx.rows, ctx.columns, *arrays)
         return out, None, None, None
 
 

@@ -43,6 +43,56 @@ class Limits(NamedTuple):
     reach: F
 
 
+class Rows(NamedTuple):
+    """Noisy rows, and what their levels make of standard normal numbers and of log-odds.
+
+    Attributes:
+        x: numbers and slots, shape (B, n + S).
+        shrink: `1 / (1 + sigma^2)` of each row, shape (B,).
+        spread: `sigma / sqrt(1 + sigma^2)` of each row, shape (B,).
+        inverse: `1 / sigma^2` of each row, bounded, shape (B,).
+    """
+
+    x: np.ndarray
+    shrink: np.ndarray
+    spread: np.ndarray
+    inverse: np.ndarray
+
+
+class Columns(NamedTuple):
+    """What a network knows of each column by itself.
+
+    Attributes:
+        edges: edges of K bins of each number, shape (n, K + 1).
+        log_prior: log-frequency of each slot, shape (S,).
+        live: 1 for slots that a level uses, 0 for padding, shape (S,).
+        counts: slots of each category, of sum S, int64.
+        limits: where beliefs are cut.
+    """
+
+    edges: np.ndarray
+    log_prior: np.ndarray
+    live: np.ndarray
+    counts: np.ndarray
+    limits: Limits
+
+
+class Sums(NamedTuple):
+    """Signed sums of numbers that the network is shown, T in all: differences of pairs, and sums of three.
+
+    Attributes:
+        values: of `Differences`, shape (n, G).
+        terms: positions of the numbers of a sum, int64, shape (T, 3); a pair's third has the sign 0.
+        signs: their signs, shape (T, 3).
+        resolution: square of the resolution of each sum, shape (T,).
+    """
+
+    values: np.ndarray
+    terms: np.ndarray
+    signs: np.ndarray
+    resolution: np.ndarray
+
+
 def _compiled(function: Function, **more: Any) -> Function:
     return cast(Function, njit(nogil=True, error_model="numpy", fastmath=ORDERED, **more)(function))
 
@@ -213,56 +263,34 @@ def _expected(
 
 
 @compiled
-def features(
-    rows: np.ndarray,
-    shrink: np.ndarray,
-    spread: np.ndarray,
-    inverse: np.ndarray,
-    edges: np.ndarray,
-    log_prior: np.ndarray,
-    live: np.ndarray,
-    counts: np.ndarray,
-    limits: Limits,
-    values: np.ndarray,
-    terms: np.ndarray,
-    signs: np.ndarray,
-    resolution: np.ndarray,
-    out: np.ndarray,
-) -> None:
+def features(rows: Rows, columns: Columns, sums: Sums, out: np.ndarray) -> None:
     """Write what the network reads of rows, beside their whitened numbers, which stand in the first n columns.
 
     That is what `TableDenoiser` describes: the probabilities of independent categories, the masses of the bins, and the
-    `Differences` of pairs and of sums, T in all.
+    `Differences` of pairs and of sums.
 
     Args:
-        rows: noisy rows, shape (B, n + S).
-        shrink: `1 / (1 + sigma^2)` of each row, shape (B,).
-        spread: `sigma / sqrt(1 + sigma^2)` of each row, shape (B,).
-        inverse: `1 / sigma^2` of each row, bounded, shape (B,).
-        edges: edges of K bins of each number, shape (n, K + 1).
-        log_prior: log-frequency of each slot, shape (S,).
-        live: 1 for slots that a level uses, 0 for padding, shape (S,).
-        counts: slots of each category, of sum S, int64.
-        limits: where beliefs are cut.
-        values: of `Differences`, shape (n, G).
-        terms: positions of the numbers of a signed sum, int64, shape (T, 3); a pair's third has the sign 0.
-        signs: their signs, shape (T, 3).
-        resolution: square of the resolution of each signed sum, shape (T,).
+        rows: B of them.
+        columns: n numbers and S slots.
+        sums: T of them.
         out: shape (B, n + S + n K + T).
     """
+    x, shrink, spread, inverse = rows
+    edges, log_prior, live, counts, limits = columns
+    values, terms, signs, resolution = sums
     n, slots, bins = edges.shape[0], log_prior.shape[0], edges.shape[1] - 1
     mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
     odds, totals, value, square = np.empty(slots, F), np.empty(counts.shape, F), np.empty(n, F), np.empty(n, F)
-    for b in range(rows.shape[0]):
-        _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
+    for b in range(x.shape[0]):
+        _odds(x[b, n:], log_prior, counts, inverse[b], limits, odds)
         _shares(odds, live, counts, totals, out[b, n : n + slots])
-        _masses(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
+        _masses(x[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
             start = n + slots + j * bins
             within, own = mass[j], out[b, start : start + bins]
             for k in range(bins):
                 own[k] = within[k]
-        _expected(rows[b], values, shrink[b], spread[b], limits, value, square)
+        _expected(x[b], values, shrink[b], spread[b], limits, value, square)
         apart = out[b, n + slots + n * bins :]
         for p in range(apart.shape[0]):
             total, scale = F(0), resolution[p]
@@ -281,15 +309,8 @@ def features(
 
 @compiled
 def beliefs(
-    rows: np.ndarray,
-    shrink: np.ndarray,
-    spread: np.ndarray,
-    inverse: np.ndarray,
-    edges: np.ndarray,
-    log_prior: np.ndarray,
-    live: np.ndarray,
-    counts: np.ndarray,
-    limits: Limits,
+    rows: Rows,
+    columns: Columns,
     given: np.ndarray,
     mean: np.ndarray,
     log_p: np.ndarray,
@@ -300,15 +321,8 @@ def beliefs(
     """Write what follows from what the network gives: `Binned` beliefs about numbers, and those about categories.
 
     Args:
-        rows: as in `features`, like the next eight.
-        shrink: of each row.
-        spread: of each row.
-        inverse: of each row.
-        edges: of the bins.
-        log_prior: of the slots.
-        live: of the slots.
-        counts: of the categories.
-        limits: where beliefs are cut.
+        rows: B of them.
+        columns: n numbers and S slots.
         given: corrections of the numbers, which are not read, logits, log-ratios of the bins, shape (B, n + S + n K).
         mean: out: means of the numbers by their bins, and probabilities of the slots, shape (B, n + S).
         log_p: out: logarithms of the probabilities, padding included, shape (B, S).
@@ -317,11 +331,13 @@ def beliefs(
             next are not wanted.
         moved: out: `exp(r_k) first_k / Z`, shape (B, n K).
     """
+    x, shrink, spread, inverse = rows
+    edges, log_prior, live, counts, limits = columns
     n, slots, bins = edges.shape[0], log_prior.shape[0], edges.shape[1] - 1
     mass, bell = np.empty(edges.shape, F), np.empty(edges.shape, F)
     odds, totals, ratio, peaks = np.empty(slots, F), np.empty(counts.shape, F), np.empty(n * bins, F), np.empty(n, F)
     wanted = tilted.shape[0] > 0
-    for b in range(rows.shape[0]):
+    for b in range(x.shape[0]):
         logits, log_ratio = given[b, n : n + slots], given[b, n + slots :]
         for j in range(n):
             own, scaled = log_ratio[j * bins : (j + 1) * bins], ratio[j * bins : (j + 1) * bins]
@@ -330,7 +346,7 @@ def beliefs(
                 scaled[k] = own[k] - peaks[j]
         for i in range(ratio.shape[0]):
             ratio[i] = exp(ratio[i])
-        _masses(rows[b], edges, shrink[b], spread[b], limits, mass, bell)
+        _masses(x[b], edges, shrink[b], spread[b], limits, mass, bell)
         for j in range(n):
             within, density, scaled = mass[j], bell[j], ratio[j * bins : (j + 1) * bins]
             evidence = total = F(0)
@@ -339,14 +355,14 @@ def beliefs(
                 total += scaled[k] * (density[k] - density[k + 1])
             evidence += limits.ratio
             per = F(1) / evidence
-            mean[b, j] = rows[b, j] * shrink[b] + spread[b] * _DENSITY * total * per
+            mean[b, j] = x[b, j] * shrink[b] + spread[b] * _DENSITY * total * per
             log_evidence[b, j] = log(evidence) + peaks[j]
             if wanted:
                 p, first = tilted[b, j * bins : (j + 1) * bins], moved[b, j * bins : (j + 1) * bins]
                 for k in range(bins):
                     p[k] = scaled[k] * per * within[k]
                     first[k] = scaled[k] * per * _DENSITY * (density[k] - density[k + 1])
-        _odds(rows[b, n:], log_prior, counts, inverse[b], limits, odds)
+        _odds(x[b, n:], log_prior, counts, inverse[b], limits, odds)
         for s in range(slots):
             odds[s] += logits[s]
         _lower(odds, counts)
@@ -374,7 +390,7 @@ def entropies(
 
     Args:
         labels: clean numbers, shape (B, n).
-        edges: of the bins, as in `features`.
+        edges: of the bins, as in `Columns`.
         given: as in `beliefs`.
         features: as `features` wrote them; the mass of a bin has the place that its log-ratio has in `given`.
         log_evidence: as `beliefs` wrote it.
@@ -399,9 +415,8 @@ def entropies(
 
 @compiled
 def gradients(
-    spread: np.ndarray,
-    counts: np.ndarray,
-    live: np.ndarray,
+    rows: Rows,
+    columns: Columns,
     log_p: np.ndarray,
     tilted: np.ndarray,
     moved: np.ndarray,
@@ -414,9 +429,8 @@ def gradients(
     """Write the gradient with respect to what the network gives, from those with respect to what `beliefs` wrote.
 
     Args:
-        spread: of each row, as in `features`.
-        counts: slots of each category.
-        live: of the slots.
+        rows: as in `beliefs`.
+        columns: as in `beliefs`.
         log_p: as `beliefs` wrote it, like `tilted` and `moved`.
         tilted: of the bins.
         moved: of the bins.
@@ -426,6 +440,7 @@ def gradients(
         of_log_evidence: with respect to `log_evidence`, shape (B, n).
         out: shape (B, n + S + n K).
     """
+    spread, live, counts = rows.spread, columns.live, columns.counts
     n, slots = of_log_evidence.shape[1], of_log_p.shape[1]
     bins = tilted.shape[1] // n if n > 0 else 0
     odds = np.empty(slots, F)
