@@ -2,11 +2,12 @@
 
     SCOREWISE_DATA_HOME=... python benchmarks/relations.py [--against SRC] [--out FILE] [--markdown] [TABLE ...]
 
-Magic, and three tables that are made up here, with the relations of which such tables are full: orders with the days on
-which they were due and paid, games in parks of which most have one team, and sales of articles, most of which have one
-price. Each is fitted by default, and as many rows as it has are sampled and scored. With `--against` the package in
-another folder is measured, too, in a process of its own. A table that is in the JSON file is measured again only if it
-is named.
+Magic, and tables that are made up here, with the relations of which such tables are full: orders with the days on which
+they were due and paid, games in parks of which most have one team, sales of articles, most of which have one price, and
+rides that follow the hour, the weekday and the season; and rows of Beijing's air with its year, month, day and hour as
+one moment. Each is fitted by default, and as many rows as it has are sampled and scored; where there are moments to the
+hour, with their hours, weekdays and months as columns more. With `--against` the package in another folder is measured,
+too, in a process of its own. A table that is in the JSON file is measured again only if it is named.
 """
 
 import argparse
@@ -21,13 +22,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from command import arguments
 from machine import machine
 from shown import SCORES
 from splits import split
-from stages import KEYS, scored
+from stages import KEYS, judged
 
+from scorewise.datasets import load
+from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 
@@ -72,10 +76,31 @@ def sales(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({"article": 10_000 + 7 * article, "price": price, "count": count, "shop": shop})
 
 
+def rides(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rides of an hour: most in mornings and evenings of working days, in afternoons of others, and when it is warm."""
+    when = pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 24 * DAYS, rows), unit="h")
+    season = np.cos(2 * np.pi * (when.day_of_year - 200) / 365)
+    warm = rng.normal(12 + 10 * season + 3 * np.sin(2 * np.pi * (when.hour - 9) / 24), 4).round(1)
+    peaks = [np.exp(-(((when.hour - hour) / width) ** 2)) for hour, width in ((8, 2), (18, 2), (14, 4))]
+    busy = np.where(when.day_of_week < 5, peaks[0] + peaks[1], 0.8 * peaks[2])
+    count = rng.poisson(10 + 15 * (12 + np.maximum(warm, 0)) * busy)
+    return pd.DataFrame({"when": when, "warm": warm, "wet": rng.random(rows) < 0.2, "count": count})
+
+
+def air(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of Beijing's air with one moment."""
+    whole = load("beijing_pm25")
+    some = whole.iloc[np.sort(rng.permutation(len(whole))[:rows])].reset_index(drop=True)
+    parts = ["year", "month", "day", "hour"]
+    return some.drop(columns=["No", *parts]).assign(when=pd.to_datetime(some[parts]))
+
+
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
     "sales": sales,
+    "rides": rides,
+    "air": air,
 }
 TABLES = ("magic", *MADE_UP)
 
@@ -92,7 +117,21 @@ def measure(name: str) -> dict[str, float]:
     """Fit one table and score it."""
     torch.set_num_threads(1)
     train, test = tables(name)
-    return scored(Synthesizer(seed=0, device="cpu").fit(train), train, test, 0)
+    synthesizer = Synthesizer(seed=0, device="cpu").fit(train)
+    synthetic = synthesizer.sample(train.num_rows, seed=0)
+    given = [with_parts(table) for table in (train, test, synthetic)]
+    return judged(Schema.infer(given[0]), *given)
+
+
+def with_parts(table: pa.Table) -> pa.Table:
+    """Add hour, weekday and month of a moment to the hour."""
+    if "when" not in table.column_names:
+        return table
+    moments = table["when"]
+    parts = {"hour": pc.hour, "weekday": pc.day_of_week, "month": pc.month}
+    for part, of in parts.items():
+        table = table.append_column(part, of(moments))
+    return table
 
 
 def elsewhere(name: str, source: str) -> dict[str, float]:

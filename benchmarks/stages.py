@@ -23,6 +23,7 @@ from scorewise.experts import Experts
 from scorewise.relay import returned
 from scorewise.tabular import privacy
 from scorewise.tabular.correction import correct
+from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 
@@ -36,7 +37,12 @@ def scored(
 ) -> dict[str, float]:
     """Sample so many rows, or as many as were trained on, and score them."""
     synthetic = to_arrow(synthesizer.sample(train.num_rows if rows is None else rows, seed=seed))
-    real, held, made = (synthesizer.schema_.cells(table) for table in (train, test, synthetic))
+    return judged(synthesizer.schema_, train, test, synthetic)
+
+
+def judged(schema: Schema, train: pa.Table, test: pa.Table, synthetic: pa.Table) -> dict[str, float]:
+    """Score a sample."""
+    real, held, made = (schema.cells(table) for table in (train, test, synthetic))
     return {**scores(real, made), "closer_to_train": privacy.closer_to_train(real, held, made).value}
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
+from scorewise.tabular.calendar import WEEK, Calendar, find_calendars, part_of
 from scorewise.tabular.components import fit_principal
 from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
@@ -81,9 +82,11 @@ class Codec:
         usual: columns that another one nearly determines; of a category `Usual.told` is encoded, of a number its mode
             says whether it has the usual value.
         digits: categories of many levels as two blocks.
+        calendars: columns of moments that are told by the calendar. Parts of theirs are numbers, by the names that
+            `part_of` gives.
         names: the one-hot blocks in the order of `codes`: column names; a mode is `(name, "mode")`, the second block
-            of a category of many levels `(name, "member")`.
-        scored: number columns that are encoded, in the order of their coordinates.
+            of a category of many levels `(name, "member")`, the weekday of a moment `(name, "weekday")`.
+        scored: numbers that are encoded, in the order of their coordinates.
         layout: coordinates of an encoded row.
     """
 
@@ -96,6 +99,7 @@ class Codec:
         sums: Sequence[Sum],
         usual: Sequence[Usual],
         digits: Mapping[str, Digits],
+        calendars: Mapping[str, Calendar],
         clip: bool = True,
     ) -> None:
         self.schema = schema
@@ -104,11 +108,12 @@ class Codec:
         self.determined = determined
         self.usual = tuple(usual)
         self.digits = dict(digits)
+        self.calendars = dict(calendars)
         self.clip = clip
         children = determined.children
         self.sums = tuple(one for one in sums if not children & {one.child, *one.parent.names})
-        self.scored = [name for name in self.numbers if name not in children]
-        sizes: dict[tuple[str, str], int] = {}
+        self.scored = [name for name in self.numbers if name not in children and name not in self.calendars]
+        sizes = {(name, "weekday"): one.codes for name, one in self.calendars.items() if one.weekdays}
         for name in self.scored:
             if self.numbers[name].modes > 1:
                 sizes[name, "mode"] = self.numbers[name].modes
@@ -187,7 +192,11 @@ class Codec:
                 numbers[one.child] = numbers[one.child]._replace(parents=parents)
         codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
         digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
-        return cls(schema, numbers, levels, determined, sums, usual, digits, clip)
+        moments = {name: column for name, column in free.items() if name not in gaps}
+        calendars = find_calendars(moments, values, coded)
+        return cls(
+            schema, _with_parts(numbers, calendars, values), levels, determined, sums, usual, digits, calendars, clip
+        )
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -299,20 +308,28 @@ class Codec:
                 categories[one.child] = one.codes(categories[one.child], categories[one.parent])
         numbers: dict[str, np.ndarray] = {}
         usual = {one.child: one for one in self.usual}
+        last = {part_of(name, one.numbers[-1]): name for name, one in self.calendars.items()}
         for position, name in enumerate(self.scored):
             if name in usual:
                 one = usual[name]
                 numbers[one.column] = one.table[_codes_of(one.parent, self.numbers, categories, numbers)]
             mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
             numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
-        numbers = {name: numbers[name] for name in self.scored}
+            if name in last:
+                moment = last[name]
+                calendar = self.calendars[moment]
+                parts = {part: numbers[part_of(moment, part)] for part in calendar.numbers}
+                made = calendar.moments(parts | {"weekday": codes.get((moment, "weekday"), np.zeros(0))})
+                numbers[moment] = np.clip(made, *self.numbers[moment].marginal.ends) if self.clip else made
+        columns = {column.name for column in self.schema.numbers}
+        numbers = {name: values for name, values in numbers.items() if name in columns}
         self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
         categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
         return self.schema.restore(Cells(numbers, categories), len(rows.codes), seed)
 
     def compared(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """Give the values of the number columns of a table, and of some what is usual (`Usual.column`).
+        """Give the values of the number columns of a table, their parts, and of some what is usual (`Usual.column`).
 
         Args:
             table: N rows with the schema's columns.
@@ -331,7 +348,7 @@ class Codec:
     ) -> dict[str, np.ndarray]:
         usual = [one for one in self.usual if one.child not in self.levels]
         tables = {one.column: one.table[_codes_of(one.parent, self.numbers, categories, numbers)] for one in usual}
-        return {**numbers, **tables}
+        return {**numbers, **tables, **_parts_of(self.calendars, numbers)}
 
     def present(self, rows: Chosen) -> np.ndarray:
         """Tell which scores stand for a value rather than a missing cell.
@@ -414,6 +431,11 @@ class Codec:
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
         for position, name in enumerate(self.scored):
             low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, values)
+        for name, calendar in self.calendars.items():
+            if calendar.weekdays:
+                codes[name, "weekday"] = np.nan_to_num(calendar.part(values[name], "weekday"), nan=WEEK).astype(
+                    np.int64
+                )
         for name, code in _told_codes(levels, self.usual).items():
             if name in self.digits:
                 codes[name, "level"] = self.digits[name].group[code]
@@ -442,6 +464,7 @@ class Codec:
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "usual": [[one.child, one.parent] for one in self.usual],
             "digits": list(self.digits),
+            "calendars": {name: calendar.to_json() for name, calendar in self.calendars.items()},
         }
 
     def arrays(self) -> dict[str, Tensor]:
@@ -457,6 +480,8 @@ class Codec:
             found[f"usual.{i}"] = usual.table
         for i, digits in enumerate(self.digits.values()):
             found[f"digits.{i}.group"], found[f"digits.{i}.member"] = digits.group, digits.member
+        for i, calendar in enumerate(self.calendars.values()):
+            found[f"calendar.{i}"] = calendar.days
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.items()}
 
     @classmethod
@@ -502,7 +527,33 @@ class Codec:
         }
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
         determined = Determined.from_parts(said, tables, schema)
-        return cls(schema, numbers, said["levels"], determined, sums, usual, digits, clip)
+        calendars = {
+            name: Calendar.from_parts(one, arrays[f"calendar.{i}"].numpy())
+            for i, (name, one) in enumerate(said["calendars"].items())
+        }
+        parts = {part_of(name, part) for name, one in calendars.items() for part in one.numbers}
+        if strange := (parts | calendars.keys()) - numbers.keys():
+            raise ValueError(f"moments must be among the numbers, with their parts, however: {sorted(strange)} are not")
+        return cls(schema, numbers, said["levels"], determined, sums, usual, digits, calendars, clip)
+
+
+def _parts_of(calendars: Mapping[str, Calendar], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Values of the parts of moments that are numbers, by name."""
+    told = [(name, one, part) for name, one in calendars.items() for part in one.numbers]
+    return {part_of(name, part): calendar.part(values[name], part) for name, calendar, part in told}
+
+
+def _with_parts(
+    numbers: Mapping[str, Number], calendars: Mapping[str, Calendar], values: Mapping[str, np.ndarray]
+) -> dict[str, Number]:
+    """The encoding of numbers, with that of the parts of each moment before it."""
+    found: dict[str, Number] = {}
+    for name, number in numbers.items():
+        for part, cells in _parts_of({name: calendars[name]} if name in calendars else {}, values).items():
+            marginal = Marginal.fit(cells[~np.isnan(cells)], 1.0)
+            found[part] = Number(marginal, (), number.missing, np.zeros(0))
+        found[name] = number
+    return found
 
 
 def _told_levels(levels: Mapping[str, int], usual: Sequence[Usual]) -> dict[str, int]:

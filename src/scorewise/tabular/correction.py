@@ -13,10 +13,12 @@ from scorewise.experts import Experts
 from scorewise.network import TableDenoiser
 from scorewise.quasirandom import NormalSequence
 from scorewise.relay import relayed
+from scorewise.tabular.calendar import with_parts
 from scorewise.tabular.calibration import SEQUENCES, Calibration, brief, calibrate, calibration_rows
 from scorewise.tabular.codec import Chosen, Codec
 from scorewise.tabular.generation import EVALUATIONS, chunk_rows, generate, joined
 from scorewise.tabular.rejection import FEWEST_ROWS, ROUNDS, Rejection, fit_rejection
+from scorewise.tabular.schema import Cells
 
 EVALUATIONS_OF_CANDIDATES = 13
 """Evaluations of the network for a row that may be rejected: what fewer of them err by is mended by the choice."""
@@ -72,7 +74,7 @@ class Correction(NamedTuple):
         """What picks the rows of a chunk, by one coordinate more of the noise."""
 
         def keep(made: Chosen, more: Tensor) -> Chosen:
-            cells = codec.schema.cells(self.calibration.restore(codec, made))
+            cells = _shown(codec, self.calibration.restore(codec, made))
             kept = rejection.kept(cells, ndtr(more[:, 0].double().numpy()), torch.get_num_threads())
             return Chosen(made.scores[kept], made.codes[kept])
 
@@ -113,13 +115,16 @@ def correct(
             for made, chunk in generate(network, codec, rows, noise.draw, EVALUATIONS_OF_CANDIDATES):
                 sample.append(chunk)
                 yield before + made
-        told, fresh = (codec.schema.cells(calibration.restore(codec, joined(sample))) for sample in samples)
-        rejection = fit_rejection(
-            codec.schema.cells(table), told, fresh, seed, torch.get_num_threads(), min(ROUNDS, steps)
-        )
+        told, fresh = (_shown(codec, calibration.restore(codec, joined(sample))) for sample in samples)
+        rejection = fit_rejection(_shown(codec, table), told, fresh, seed, torch.get_num_threads(), min(ROUNDS, steps))
         if rejection is not None:
             return Correction(calibration, rejection)
         before += rows
     calibrating = calibrate(network, codec, compared, rows, seed, EVALUATIONS)
     calibration, _ = yield from relayed(calibrating, lambda made: before + made)
     return Correction(calibration, None)
+
+
+def _shown(codec: Codec, table: pa.Table) -> Cells:
+    """What the trees that choose among rows are shown of a table."""
+    return with_parts(codec.schema, codec.schema.cells(table))

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from scorewise.tabular import histogram, metrics, rows
+from scorewise.tabular.calendar import with_parts
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.metrics import METRICS, UTILITY_OF_NUMBERS, Metric, Score, Shapes, Trends, UnmeasuredError
 from scorewise.tabular.page import render
@@ -201,7 +202,8 @@ def evaluate(
     if target is not None and target != schema.target:
         schema = Schema.from_json({**schema.to_json(), "target": target})
     cells = {name: _cells(schema, table, name) for name, table in tables.items()}
-    scores, skipped, shapes, trends = _measure(cells, target, seed, threads)
+    shown = {name: with_parts(schema, one) for name, one in cells.items()}
+    scores, skipped, shapes, trends = _measure(cells, shown, target, seed, threads)
     order = schema.learnable
     return Report(
         rows={name: table.num_rows for name, table in tables.items()},
@@ -233,11 +235,15 @@ def _cells(schema: Schema, table: pa.Table, name: str) -> Cells:
 
 
 def _measure(
-    cells: Mapping[str, Cells], target: str | None, seed: int, threads: int
+    cells: Mapping[str, Cells], shown: Mapping[str, Cells], target: str | None, seed: int, threads: int
 ) -> tuple[dict[str, Score], dict[str, str], tuple[Shapes, Shapes], tuple[Trends | None, Trends | None]]:
-    """All scores with their floors, in the order of `METRICS`, and why the others are not there."""
+    """All scores with their floors, in the order of `METRICS`, and why the others are not there.
+
+    Boosted trees judge what they are shown, the other scores the cells of the table.
+    """
     real, synthetic, test = cells["real"], cells["synthetic"], cells.get("test")
     first, second = rows.halves(real, np.random.default_rng(seed))
+    halves_shown = rows.halves(shown["real"], np.random.default_rng(seed))
 
     shapes = metrics.shapes(real, synthetic, seed=seed), metrics.shapes(first, second, seed=seed)
     pairs: dict[str, Trends] = {}
@@ -250,18 +256,25 @@ def _measure(
 
         return score
 
-    def halved(measure: Callable[[Cells, Cells], Score]) -> Callable[[], Score]:
+    def halved(
+        measure: Callable[[Cells, Cells], Score],
+        given: Mapping[str, Cells] = cells,
+        halves: tuple[Cells, Cells] = (first, second),
+    ) -> Callable[[], Score]:
         def score() -> Score:
-            found = measure(real, synthetic)
+            found = measure(given["real"], given["synthetic"])
             try:
-                return found.against(measure(first, second))
+                return found.against(measure(*halves))
             except UnmeasuredError:
                 return found
 
         return score
 
-    def seeded(measure: Callable[..., Score], **settings: Any) -> Callable[[], Score]:
-        return halved(lambda ours, theirs: measure(ours, theirs, seed=seed, **settings))
+    def seeded(measure: Callable[..., Score]) -> Callable[[], Score]:
+        return halved(lambda ours, theirs: measure(ours, theirs, seed=seed))
+
+    def boosted(measure: Callable[..., Score]) -> Callable[[], Score]:
+        return halved(lambda ours, theirs: measure(ours, theirs, seed=seed, threads=threads), shown, halves_shown)
 
     def utility() -> Score:
         if target is None:
@@ -270,8 +283,8 @@ def _measure(
             )
         if test is None:
             raise UnmeasuredError(_no_test("Utility"))
-        found = metrics.utility(synthetic, test, target, seed=seed, threads=threads)
-        return found.against(metrics.utility(real, test, target, seed=seed, threads=threads))
+        found = metrics.utility(shown["synthetic"], shown["test"], target, seed=seed, threads=threads)
+        return found.against(metrics.utility(shown["real"], shown["test"], target, seed=seed, threads=threads))
 
     def closer_to_train() -> Score:
         if test is None:
@@ -287,8 +300,8 @@ def _measure(
         "trends": halved(trends("trends", metrics.trends)),
         "trends_legacy": halved(trends("trends_legacy", metrics.trends_legacy)),
         "detection_linear": seeded(metrics.detection_linear),
-        "detection": seeded(metrics.detection, threads=threads),
-        "detection_differences": seeded(metrics.detection_differences, threads=threads),
+        "detection": boosted(metrics.detection),
+        "detection_differences": boosted(metrics.detection_differences),
         "utility": utility,
         "alpha_precision": seeded(metrics.alpha_precision),
         "beta_recall": seeded(metrics.beta_recall),

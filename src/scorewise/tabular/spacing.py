@@ -72,8 +72,8 @@ def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> t
     Returns:
         At most one map for each column, in the order of the columns.
     """
-    temporal = {column.name for column in codec.schema.numbers if column.origin is not None}
-    names = [name for name in codec.scored if name not in temporal]
+    plain = {column.name for column in codec.schema.numbers if column.origin is None}
+    names = [name for name in codec.scored if name in plain]
     own = codec.compared(codec.restore(made, adjust=adjust))
 
     def movable(name: str, values: Values) -> np.ndarray:

@@ -18,6 +18,7 @@ from scorewise.network import Group, Layout, Moments, TableDenoiser
 from scorewise.principal import LEVELS, Principal
 from scorewise.relay import relayed, returned
 from scorewise.tabular import store
+from scorewise.tabular.calendar import with_parts
 from scorewise.tabular.calibration import Calibration
 from scorewise.tabular.codec import Codec, Compact
 from scorewise.tabular.correction import Correction, correct
@@ -364,7 +365,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             calibration = Calibration.from_parts(facts["calibration"], maps, codec)
             rejection = None
             if facts["rejection"] is not None:
-                columns = codec.schema.cells(codec.decode(np.zeros((1, layout.width))))
+                columns = with_parts(codec.schema, codec.schema.cells(codec.decode(np.zeros((1, layout.width)))))
                 rejection = Rejection.from_parts(facts["rejection"], store.part(tensors, "rejection."), columns)
             synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]

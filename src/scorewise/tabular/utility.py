@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scorewise.tabular import boosting, rows
+from scorewise.tabular.calendar import SHOWN, part_of
 from scorewise.tabular.roc import auc
 from scorewise.tabular.score import Score, UnmeasuredError
 
@@ -71,7 +72,7 @@ def utility(train: Cells, test: Cells, target: str, *, seed: int = 0, threads: i
 
 
 def _labelled(cells: Cells, target: str) -> tuple[Cells, Labels]:
-    """Take the target out of the columns; rows without it are dropped.
+    """Take the target out of the columns, and the parts of its moments; rows without it are dropped.
 
     Raises:
         UnmeasuredError: no column of numbers or categories has this name.
@@ -83,9 +84,9 @@ def _labelled(cells: Cells, target: str) -> tuple[Cells, Labels]:
             "Name another target."
         )
     known = np.flatnonzero(label >= 0 if label.dtype == np.int64 else ~np.isnan(label))
-    cells = rows.take(cells, known)
+    cells, own = rows.take(cells, known), {target, *(part_of(target, part) for part in SHOWN)}
     others = cells._replace(
-        numbers={name: values for name, values in cells.numbers.items() if name != target},
+        numbers={name: values for name, values in cells.numbers.items() if name not in own},
         categories={name: levels for name, levels in cells.categories.items() if name != target},
     )
     return others, label[known]
