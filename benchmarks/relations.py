@@ -3,11 +3,12 @@
     SCOREWISE_DATA_HOME=... python benchmarks/relations.py [--against SRC] [--out FILE] [--markdown] [TABLE ...]
 
 Magic, and tables that are made up here, with the relations of which such tables are full: orders with the days on which
-they were due and paid, games in parks of which most have one team, sales of articles, most of which have one price, and
-rides that follow the hour, the weekday and the season; and rows of Beijing's air with its year, month, day and hour as
-one moment. Each is fitted by default, and as many rows as it has are sampled and scored; where there are moments to the
-hour, with their hours, weekdays and months as columns more. With `--against` the package in another folder is measured,
-too, in a process of its own. A table that is in the JSON file is measured again only if it is named.
+they were due and paid, games in parks of which most have one team, sales of articles, most of which have one price,
+staff of whom no one is longer in a role than at the firm, and rides that follow the hour, the weekday and the season;
+and rows of Beijing's air with its year, month, day and hour as one moment. Each is fitted by default, and as many rows
+as it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as columns
+more. With `--against` the package in another folder is measured, too, in a process of its own. A table that is in the
+JSON file is measured again only if it is named.
 """
 
 import argparse
@@ -87,6 +88,24 @@ def rides(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({"when": when, "warm": warm, "wet": rng.random(rows) < 0.2, "count": count})
 
 
+def staff(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Years of age, at work, at the firm and in a role, each part of the one before; juniors have no bonus."""
+    work = rng.gamma(2, 7, rows).clip(max=45).astype(int)
+    firm = (work * rng.beta(1.5, 1, rows)).round().astype(int)
+    role = np.minimum(firm, rng.gamma(1.5, 3, rows).astype(int))
+    junior = work < rng.integers(2, 6, rows)
+    bonus = np.where(junior, 0, rng.choice([0, 500, 1_000, 2_000], rows, p=[0.4, 0.3, 0.2, 0.1]))
+    pay = (2_000 + 40 * work + 300 * ~junior + rng.normal(0, 200, rows)).round()
+    years = {"age": 18 + work + rng.integers(0, 12, rows), "work": work, "firm": firm, "role": role}
+    return pd.DataFrame({**years, "rank": np.where(junior, "junior", "senior"), "bonus": bonus, "pay": pay})
+
+
+def broken(staff: pd.DataFrame) -> float:
+    """The share of rows with what no one of the staff has."""
+    longer = (staff["role"] > staff["firm"]) | (staff["firm"] > staff["work"]) | (staff["work"] > staff["age"] - 18)
+    return float((longer | ((staff["rank"] == "junior") & (staff["bonus"] > 0))).mean())
+
+
 def air(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """Rows of Beijing's air with one moment."""
     whole = load("beijing_pm25")
@@ -99,6 +118,7 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
     "sales": sales,
+    "staff": staff,
     "rides": rides,
     "air": air,
 }
@@ -120,7 +140,8 @@ def measure(name: str) -> dict[str, float]:
     synthesizer = Synthesizer(seed=0, device="cpu").fit(train)
     synthetic = synthesizer.sample(train.num_rows, seed=0)
     given = [with_parts(table) for table in (train, test, synthetic)]
-    return judged(Schema.infer(given[0]), *given)
+    scores = judged(Schema.infer(given[0]), *given)
+    return scores | ({"broken": broken(synthetic.to_pandas())} if name == "staff" else {})
 
 
 def with_parts(table: pa.Table) -> pa.Table:
@@ -146,10 +167,12 @@ def elsewhere(name: str, source: str) -> dict[str, float]:
 
 def markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
     """Lay the scores out as a table."""
-    lines = ["| | " + " | ".join(SCORES[key][0] for key in KEYS) + " |", "|---|" + "--:|" * len(KEYS)]
+    heads = [*(SCORES[key][0] for key in KEYS), "broken %"]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
     for name, ways in found.items():
         for way, scores in ways.items():
             cells = [f"{scale * scores[key]:.{digits}f}" for key in KEYS for _, scale, digits in (SCORES[key],)]
+            cells.append(f"{100 * scores['broken']:.2f}" if "broken" in scores else "")
             lines.append(f"| `{name}`, {way} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -56,7 +56,7 @@ def _tied() -> tuple[TableDenoiser, Codec, Correction]:
 def test_rows_that_are_kept_are_nearer_to_the_table(tied: tuple[TableDenoiser, Codec, Correction]) -> None:
     network, codec, correction = tied
     real, n = _frame(ROWS, 0.7), 8_000
-    without = Correction(correction.calibration, None)
+    without = Correction(correction.calibration, None, correction.unseen)
     plain, kept = (returned(one.sample(network, codec, n, 1)).to_pandas() for one in (without, correction))
     assert (len(plain), len(kept)) == (n, n)
     assert correction.rejection is not None
@@ -97,7 +97,8 @@ def test_rows_are_chosen_as_they_are_sold(tied: tuple[TableDenoiser, Codec, Corr
         calibration.quantiles - 1.0, calibration.ratios, calibration.spacings
     )  # takes scores for higher
     steps = [
-        list(one.sample(network, codec, 3_000, 1)) for one in (correction, Correction(moved, correction.rejection))
+        list(one.sample(network, codec, 3_000, 1))
+        for one in (correction, Correction(moved, correction.rejection, correction.unseen))
     ]
     assert steps[0] != steps[1]
 

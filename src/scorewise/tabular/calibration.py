@@ -1,6 +1,6 @@
 """Calibration: what a model's own margins are like, and what makes its scores normal and its levels as frequent."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ LEVELS = np.linspace(-2.5, 2.5, 21)
 FEWEST_ROWS, MOST_ROWS, ROWS_A_STEP = 4_096, 30_000, 30
 MOST_SHIFT = 1.0
 LEVEL_TURNS = 2
+MARGIN_TURNS = 4
+"""Times that margins are fitted to the rows that count by the maps before."""
 SEQUENCES = LEVEL_TURNS + 2
 """Sequences of noise that a seed has for corrections: one for each turn, and one for a sample of their result."""
 
@@ -205,6 +207,7 @@ def calibrate(
     rows: int,
     seed: int,
     evaluations: int = EVALUATIONS,
+    allowed: Callable[[Chosen], np.ndarray] | None = None,
 ) -> Generator[int, None, tuple[Calibration, Chosen]]:
     """Correct a model by what it samples: first the levels of categories, in two turns, then the numbers.
 
@@ -219,6 +222,7 @@ def calibrate(
         rows: number of rows to sample in all, 1 or more.
         seed: 0 or more; another one samples other rows, none of them those of a sample with such a seed.
         evaluations: evaluations of the network for a row.
+        allowed: which of some calibrated rows count, (N,) bool; None for all.
 
     Yields:
         The number of rows made so far.
@@ -239,15 +243,26 @@ def calibrate(
             yield before + so_far
         before += wanted
         if turn < turns:
-            shifts = level_shifts(codec, network.log_prior.cpu().numpy(), joined(chunks).codes)
+            _, counted = _margins(codec, joined(chunks), allowed)
+            shifts = level_shifts(codec, network.log_prior.cpu().numpy(), counted.codes)
             network.shift_logits(torch.from_numpy(shifts))
     made = joined(chunks)
-    margins = Calibration.fit(made.scores, codec.present(made))
+    margins, counted = _margins(codec, made, allowed)
     pairs = [(codec.scored[i], codec.scored[j]) for i, j in network.differences.pairs.T.tolist()]
-    mapped = Chosen(margins.apply(made.scores), made.codes)
+    mapped = Chosen(margins.apply(counted.scores), counted.codes)
     ratios = fit_ratios(codec, cells, mapped, pairs)
     spacings = fit_spacings(codec, cells, mapped, adjustment(ratios))
     return Calibration(margins.quantiles, ratios, spacings), made
+
+
+def _margins(codec: Codec, made: Chosen, allowed: Callable[[Chosen], np.ndarray] | None) -> tuple[Calibration, Chosen]:
+    """The maps of the margins of the rows that count once they are mapped, and these rows as they were made."""
+    margins, counted = Calibration.fit(made.scores, codec.present(made)), made
+    if allowed is not None:
+        for _ in range(MARGIN_TURNS):
+            counted = made.take(allowed(Chosen(margins.apply(made.scores), made.codes)))
+            margins = Calibration.fit(counted.scores, codec.present(counted))
+    return margins, counted
 
 
 def level_shifts(codec: Codec, log_prior: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -69,6 +69,17 @@ class Chosen(NamedTuple):
     scores: np.ndarray
     codes: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Chosen":
+        """Take some of the rows.
+
+        Args:
+            rows: their places, or which, shape (M,) or (N,) bool.
+
+        Returns:
+            These rows.
+        """
+        return Chosen(self.scores[rows], self.codes[rows])
+
 
 class Codec:
     """Encoder and decoder of the tables of one schema. Use `Codec.fit`.

@@ -61,7 +61,7 @@ class Determined(NamedTuple):
         functions = [*find_parts(moments, values, left), *looked_up]
         known = {one.child for one in functions}
         steps = {column.name: column.step for column in schema.numbers} | _level_steps(schema)
-        computed = (values, steps, _numeric(schema, cells))
+        computed = (values, steps, schema.numeric(cells))
         formulas = find_formulas(*computed, known)
         known |= {one.child for one in formulas}
         totals = find_weighted_sums(*computed, known)  # of these formulas may be, so they come first
@@ -95,7 +95,7 @@ class Determined(NamedTuple):
             categories: codes of the categories, likewise.
             clip: whether computed numbers stay in the range of the table.
         """
-        sources = _numeric(schema, Cells(numbers, categories)) if self.formulas else {}
+        sources = schema.numeric(Cells(numbers, categories)) if self.formulas else {}
         for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
             marginal, computed = known[formula.child].marginal, formula.of(sources)
             if marginal.step is not None:
@@ -162,15 +162,3 @@ def _level_steps(schema: Schema) -> dict[str, float | None]:
     """Spacing of the grid of the levels of each category, or None."""
     levels = {column.name: column.numeric_levels for column in schema.categories}
     return {name: None if values is None else grid.step(values) for name, values in levels.items()}
-
-
-def _numeric(schema: Schema, cells: Cells) -> dict[str, np.ndarray]:
-    """Values of all columns that are numbers, those included of which few values make a category."""
-    found: dict[str, np.ndarray] = {}
-    for column in schema.columns:
-        if column.name in cells.numbers:
-            found[column.name] = cells.numbers[column.name]
-        elif column.name in cells.categories and (levels := column.numeric_levels) is not None:
-            values = np.append(levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
-            found[column.name] = values[cells.categories[column.name]]
-    return found

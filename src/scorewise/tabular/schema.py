@@ -235,6 +235,24 @@ class Schema:
             {column.name: column.categories(arrays[column.name]) for column in self.categories},
         )
 
+    def numeric(self, cells: Cells) -> dict[str, np.ndarray]:
+        """Give the values of all columns that are numbers, those included of which few values make a category.
+
+        Args:
+            cells: columns with shape (N,); not all have to be there.
+
+        Returns:
+            Values by name, NaN where missing or not known, (N,) each.
+        """
+        found: dict[str, np.ndarray] = {}
+        for column in self.columns:
+            if column.name in cells.numbers:
+                found[column.name] = cells.numbers[column.name]
+            elif column.name in cells.categories and (levels := column.numeric_levels) is not None:
+                values = np.append(levels, [np.nan, np.nan])  # a missing cell is -1, or a code of its own
+                found[column.name] = values[cells.categories[column.name]]
+        return found
+
     def restore(self, cells: Cells, rows: int, seed: int) -> pa.Table:
         """Make a table of the very same Arrow schema; identifiers and constants are made anew.
 

@@ -31,6 +31,7 @@ from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
 from scorewise.tabular.training import LOWEST, Training, training_steps
+from scorewise.tabular.unseen import Unseen
 from scorewise.train import State, Step
 
 WIDTH, DEPTH = 256, 3
@@ -107,6 +108,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         network_: the trained denoiser, or two of them, one for small noise.
         calibration_: the map that makes the margins of its normal scores standard normal.
         rejection_: which of the sampled rows are kept; None for all.
+        unseen_: what no row of the table has; sampled rows that have it are not kept.
         trace_: training curves, lists; see `Training.trace` and `Stages.trace`.
         stopped_: why the training ended where it did, in sentences.
 
@@ -124,6 +126,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
     network_: TableDenoiser | Experts
     calibration_: Calibration
     rejection_: Rejection | None
+    unseen_: Unseen
     trace_: dict[str, list[float]]
     stopped_: str
     kind_: FrameKind
@@ -211,7 +214,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if not finished and self.checkpoint is not None and stages.step > 0:
                 self._save_checkpoint(stages, fingerprint)
         network = stages.network.eval()
-        self.calibration_, self.rejection_ = yield from relayed(
+        self.calibration_, self.rejection_, self.unseen_ = yield from relayed(
             correct(network, codec, table, lengths.step, self.seed),
             lambda made: Progress(step.step, step.step, "steps", rate, step.loss, f"calibrating, {made:,} rows"),
         )
@@ -246,7 +249,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         Rows are made in chunks, which bounds the memory, from the rows of one sequence of noise in turn, so that a row
         depends on the seed and its position alone. The sequence is evenly spread (`NormalSequence`): each row is
         distributed as it would be from independent noise, and shares and quantiles of a whole sample vary less. Where
-        the fit found which rows not to keep (`Rejection`), up to twice as many are made, and the others left out.
+        the fit found which rows not to keep (`Unseen`, `Rejection`), more are made, and these are left out.
 
         Args:
             n: number of rows.
@@ -268,7 +271,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         if n < 1:
             raise ValueError(f"n must be at least 1, however: n={n}. Ask for one row or more.")
         since = time.monotonic()
-        sampling = Correction(self.calibration_, self.rejection_).sample(self.network_, self.codec_, n, seed)
+        correction = Correction(self.calibration_, self.rejection_, self.unseen_)
+        sampling = correction.sample(self.network_, self.codec_, n, seed)
         table: pa.Table = yield from relayed(
             sampling, lambda made: Progress(made, n, "rows", made / max(time.monotonic() - since, 1e-9), None, "")
         )
@@ -304,12 +308,14 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             "codec": self.codec_.to_json(),
             "calibration": self.calibration_.to_json(),
             "rejection": None if self.rejection_ is None else self.rejection_.to_json(),
+            "unseen": self.unseen_.to_json(),
             "trace": self.trace_,
             "stopped": self.stopped_,
         }
         tensors = store.prefixed("network.", self.network_.state_dict())
         tensors |= store.prefixed("codec.", self.codec_.arrays())
         tensors |= store.prefixed("calibration.", self.calibration_.arrays())
+        tensors |= store.prefixed("unseen.", self.unseen_.arrays())
         if self.rejection_ is not None:
             tensors |= store.prefixed("rejection.", self.rejection_.arrays())
         store.write(path, facts, tensors)
@@ -367,6 +373,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if facts["rejection"] is not None:
                 columns = with_parts(codec.schema, codec.schema.cells(codec.decode(np.zeros((1, layout.width)))))
                 rejection = Rejection.from_parts(facts["rejection"], store.part(tensors, "rejection."), columns)
+            unseen = Unseen.from_parts(facts["unseen"], store.part(tensors, "unseen."), codec.schema)
             synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]
             synthesizer.kind_ = facts["frame"]
@@ -375,7 +382,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
                 f"{path} must be a whole model, however: {type(error).__name__}: {error}. Fit the model again."
             ) from error
         synthesizer.codec_, synthesizer.schema_, synthesizer.calibration_ = codec, codec.schema, calibration
-        synthesizer.rejection_ = rejection
+        synthesizer.rejection_, synthesizer.unseen_ = rejection, unseen
         synthesizer.network_ = whole.to(choose_device(device)).eval()
         return synthesizer
 

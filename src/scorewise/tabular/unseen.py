@@ -1,0 +1,237 @@
+"""What no row of a table has, though of independent columns many would: bounds of columns, and levels kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scorewise.tabular import dtype, rows
+from scorewise.tabular.column import Column
+from scorewise.tabular.relation import ROUNDING, entropy
+from scorewise.tabular.schema import Cells, Schema
+from scorewise.tabular.usual import number_codes
+
+EXPECTED = 20
+"""Rows of independent columns that make it no accident that there is none."""
+MOST_CODES, MOST_COLUMNS = 64, 100
+"""Codes of a column, and columns, whose pairs are looked at; of more columns those that vary most."""
+SCREENED_CELLS = 200_000
+LEAST_KEPT = 0.4
+"""The least share of a model's rows that must be left."""
+_TOLERANCE_NS = 1_000.0
+
+
+class Unseen(NamedTuple):
+    """What no row has.
+
+    Attributes:
+        bounds: pairs of columns that are numbers, the first of which is below the second in no row.
+        apart: pairs of columns, and which of their pairs of codes no row has, bool, shape (K, L).
+        values: values of number columns with few of them, increasing, by name; none of one whose cells are known to be
+            missing or not, and no more.
+        left: the share of a model's rows that have nothing of it.
+    """
+
+    bounds: tuple[tuple[str, str], ...]
+    apart: tuple[tuple[str, str, np.ndarray], ...]
+    values: dict[str, np.ndarray]
+    left: float = 1.0
+
+    def __bool__(self) -> bool:
+        return bool(self.bounds or self.apart)
+
+    def allowed(self, schema: Schema, cells: Cells) -> np.ndarray:
+        """Tell which rows have nothing that no row of the table has.
+
+        Args:
+            schema: what the table is.
+            cells: columns with shape (N,).
+
+        Returns:
+            Shape (N,), bool.
+        """
+        broken: np.ndarray = np.any([np.zeros(rows.count(cells), dtype=bool), *self._broken(schema, cells)], axis=0)
+        return ~broken
+
+    def narrowed(self, schema: Schema, made: Cells) -> Unseen:
+        """Keep what a model errs in.
+
+        Args:
+            schema: what the table is.
+            made: columns of rows that a model made, shape (N,).
+
+        Returns:
+            What some of the rows have, as long as `LEAST_KEPT` of the rows have nothing of it, that of the fewest rows
+            first.
+        """
+        broken = self._broken(schema, made)
+        counts = [int(one.sum()) for one in broken]
+        left, kept = np.ones(rows.count(made), dtype=bool), set[int]()
+        for place in sorted((place for place, count in enumerate(counts) if count), key=counts.__getitem__):
+            still = left & ~broken[place]
+            if still.mean() >= LEAST_KEPT:
+                left = still
+                kept.add(place)
+        split = len(self.bounds)
+        bounds = tuple(bound for place, bound in enumerate(self.bounds) if place in kept)
+        apart = tuple(pair for place, pair in enumerate(self.apart, split) if place in kept)
+        used = {name for first, second, _ in apart for name in (first, second)}
+        values = {name: known for name, known in self.values.items() if name in used}
+        return Unseen(bounds, apart, values, float(left.mean()))
+
+    def _broken(self, schema: Schema, cells: Cells) -> list[np.ndarray]:
+        """For each bound, then for each pair kept apart, which rows have what no row has."""
+        values = schema.numeric(cells)
+        found = [_below(schema.column(first), schema.column(second), values) for first, second in self.bounds]
+        sizes = {
+            name: size
+            for first, second, table in self.apart
+            for name, size in zip((first, second), table.shape, strict=True)
+        }
+        codes = {name: _codes(name, cells, self.values, size) for name, size in sizes.items()}
+        return found + [table[codes[first], codes[second]] for first, second, table in self.apart]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what is not an array."""
+        apart = [[first, second, *table.shape] for first, second, table in self.apart]
+        bounds = [list(pair) for pair in self.bounds]
+        return {"bounds": bounds, "apart": apart, "values": list(self.values), "left": self.left}
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Give the arrays by name; together with `to_json` they are what no row has."""
+        tables = {f"apart.{i}": table for i, (*_, table) in enumerate(self.apart)}
+        values = {f"values.{i}": known for i, known in enumerate(self.values.values())}
+        return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in (tables | values).items()}
+
+    @classmethod
+    def from_parts(cls, said: Mapping[str, Any], arrays: Mapping[str, Tensor], schema: Schema) -> Self:
+        """Rebuild it from `to_json` and `arrays`.
+
+        Args:
+            said: the plain form.
+            arrays: the arrays by name.
+            schema: what the table is.
+
+        Returns:
+            What no row has.
+
+        Raises:
+            KeyError: if a part is missing.
+            ValueError: if a part does not fit the schema.
+        """
+        values = {name: arrays[f"values.{i}"].numpy() for i, name in enumerate(said["values"])}
+        categories = {column.name: column for column in schema.categories}
+        numbers = {column.name for column in schema.numbers}
+        known = numbers | {name for name, column in categories.items() if column.numeric_levels is not None}
+        bounds = tuple((first, second) for first, second in said["bounds"])
+        apart = []
+        for i, (first, second, *shape) in enumerate(said["apart"]):
+            table = arrays[f"apart.{i}"].numpy()
+            sizes = [
+                max(len(values[name]), 1) + 1 if name in values else len(categories[name].levels or ()) + 1
+                for name in (first, second)
+            ]
+            if table.dtype != np.bool_ or list(table.shape) != list(shape) or sizes != list(shape):
+                raise ValueError(f"{first!r} and {second!r} are kept apart by a table of shape {table.shape}")
+            apart.append((first, second, table))
+        if not LEAST_KEPT <= (left := float(said["left"])) <= 1:
+            raise ValueError(f"{LEAST_KEPT} of a model's rows must be left at least, and 1 at most, however: {left}")
+        if strange := (values.keys() - numbers) | ({name for pair in bounds for name in pair} - known):
+            raise ValueError(f"bounds and values must be of columns that are numbers, however: {sorted(strange)}")
+        return cls(bounds, tuple(apart), values, left)
+
+
+def find_unseen(schema: Schema, cells: Cells, seed: int = 0) -> Unseen:
+    """Find what no row has, though `EXPECTED` rows or more would have it if columns were independent.
+
+    That is one number being below another (a total below its part, an end before its start), and two codes together
+    (a state and a city elsewhere; a cell that is there beside one that is missing). Codes are levels, values of numbers
+    that have few, and whether other numbers are missing. What none of the table's rows has next to none of further rows
+    would have, so next to nothing that could be is left out of a sample by this.
+
+    Args:
+        schema: what the table is.
+        cells: of its N rows.
+        seed: of the order in which columns are independent.
+
+    Returns:
+        What no row has.
+    """
+    generator = np.random.default_rng(seed)
+    return Unseen(_find_bounds(schema, cells, generator), *_find_apart(schema, cells))
+
+
+def _find_bounds(schema: Schema, cells: Cells, generator: np.random.Generator) -> tuple[tuple[str, str], ...]:
+    values, count = schema.numeric(cells), rows.count(cells)
+    columns = [schema.column(name) for name in values]
+    columns = [column for column in columns if column.origin is None or dtype.family(column.counted) == "moment"]
+    some = generator.permutation(count)[: max(1, SCREENED_CELLS // max(len(columns), 1))]
+    quick = {name: column[some] for name, column in values.items()}
+    shuffled = {name: generator.permutation(column) for name, column in values.items()}
+    found = []
+    for first in columns:
+        for second in columns:
+            if first is second or (first.origin is None) != (second.origin is None):
+                continue
+            seen = _below(first, second, quick).any() or _below(first, second, values).any()
+            if not seen and np.count_nonzero(_below(first, second, shuffled)) >= EXPECTED:
+                found.append((first.name, second.name))
+    return tuple(found)
+
+
+def _below(first: Column, second: Column, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Where a column is below another one by more than rounding, shape (N,)."""
+    left, right = values[first.name], values[second.name]
+    below: np.ndarray
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values
+        if first.origin is None:
+            below = left < right - ROUNDING * (np.abs(left) + np.abs(right))
+        else:
+            units = [(column.tick or 1) * dtype.nanoseconds(column.counted) for column in (first, second)]
+            starts = [(column.origin or 0) * dtype.nanoseconds(column.counted) for column in (first, second)]
+            below = left * units[0] - right * units[1] + float(starts[0] - starts[1]) < -_TOLERANCE_NS
+    return below
+
+
+def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.ndarray], ...], dict[str, np.ndarray]]:
+    values = {name: known for name, column in cells.numbers.items() if (known := _few(column)) is not None}
+    sizes = {name: max(len(known), 1) + 1 for name, known in values.items()}
+    sizes |= {column.name: len(column.levels or ()) + 1 for column in schema.categories}
+    codes = {name: _codes(name, cells, values, size) for name, size in sizes.items() if size <= MOST_CODES + 1}
+    spread = {name: entropy(np.bincount(code)) for name, code in codes.items()}
+    names = sorted((name for name in codes if spread[name] > 0), key=lambda name: -spread[name])[:MOST_COLUMNS]
+    found = []
+    for first, second in combinations([name for name in schema.names if name in set(names)], 2):
+        shape = sizes[first], sizes[second]
+        counts = np.bincount(codes[first] * shape[1] + codes[second], minlength=shape[0] * shape[1]).reshape(shape)
+        expected = counts.sum(1, keepdims=True) * (counts.sum(0, keepdims=True) / max(counts.sum(), 1))
+        never = (counts == 0) & (expected >= EXPECTED)
+        if never.any():
+            found.append((first, second, never))
+    used = {name for first, second, _ in found for name in (first, second)}
+    return tuple(found), {name: known for name, known in values.items() if name in used}
+
+
+def _few(column: np.ndarray) -> np.ndarray | None:
+    """The values of a number column if they are few, none if cells are missing among many, else None."""
+    known = np.unique(column[~np.isnan(column)])
+    if len(known) <= MOST_CODES:
+        return known
+    return known[:0] if np.isnan(column).any() else None
+
+
+def _codes(name: str, cells: Cells, values: Mapping[str, np.ndarray], size: int) -> np.ndarray:
+    """Codes of a column, the last of which is missing, int64, shape (N,)."""
+    if name in cells.categories:
+        levels = cells.categories[name]
+        return np.where((levels < 0) | (levels >= size), size - 1, levels)
+    column = cells.numbers[name]
+    if len(values[name]):
+        return number_codes(column, values[name])
+    missing: np.ndarray = np.isnan(column).astype(np.int64)
+    return missing

@@ -1,0 +1,176 @@
+"""What no row of a table has is found, and no row of a sample has it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from scorewise.network import TableDenoiser
+from scorewise.relay import returned
+from scorewise.tabular.codec import Codec
+from scorewise.tabular.correction import correct
+from scorewise.tabular.schema import Cells, Schema
+from scorewise.tabular.synthesizer import Synthesizer
+from scorewise.tabular.table import to_arrow
+from scorewise.tabular.unseen import EXPECTED, LEAST_KEPT, Unseen, find_unseen
+
+ROWS = 3_000
+
+
+def _staff(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
+    """Years at work and of them at this firm, a bonus that juniors never have, and when they came and left."""
+    generator = np.random.default_rng(seed)
+    work = generator.gamma(3, 40, rows).round(1)
+    firm = (work * generator.beta(1, 1, rows)).round(1)
+    role = generator.choice(["junior", "senior", "chief"], rows, p=[0.5, 0.4, 0.1])
+    bonus = np.where(role == "junior", "none", generator.choice(["none", "small", "large"], rows))
+    came = pd.Timestamp("2001-01-01") + pd.to_timedelta(generator.integers(0, 5_000, rows), unit="D")
+    left = came + pd.to_timedelta(generator.integers(0, 5_000, rows), unit="D")
+    rated = np.where(bonus == "none", np.nan, generator.normal(size=rows))
+    return pd.DataFrame(
+        {"work": work, "firm": firm, "role": role, "bonus": bonus, "came": came, "left": left, "rated": rated}
+    )
+
+
+def _found(frame: pd.DataFrame) -> tuple[Unseen, Schema, Cells]:
+    table = to_arrow(frame)
+    schema = Schema.infer(table)
+    cells = schema.cells(table)
+    return find_unseen(schema, cells), schema, cells
+
+
+def _broken(frame: pd.DataFrame) -> np.ndarray:
+    """The same in words of its own."""
+    junior = (frame["role"] == "junior") & (frame["bonus"] != "none")
+    unrated = frame["rated"].isna() != (frame["bonus"] == "none")
+    return np.asarray((frame["work"] < frame["firm"]) | (frame["left"] < frame["came"]) | junior | unrated)
+
+
+def test_bounds_and_levels_that_never_meet_are_found_and_tell_which_rows_break_them() -> None:
+    staff = _staff()
+    unseen, schema, cells = _found(staff)
+    assert set(unseen.bounds) == {("work", "firm"), ("left", "came")}
+    assert {(first, second) for first, second, _ in unseen.apart} == {
+        ("role", "bonus"),
+        ("role", "rated"),
+        ("bonus", "rated"),
+    }
+    assert unseen.allowed(schema, cells).all()
+    generator = np.random.default_rng(1)
+    mixed = pd.DataFrame({name: generator.permutation(column) for name, column in staff.items()})
+    broken = _broken(mixed)
+    assert 0.5 < broken.mean() < 1
+    # beside what the words say, a junior is not rated
+    more = broken | np.asarray((mixed["role"] == "junior") & mixed["rated"].notna())
+    assert np.array_equal(unseen.allowed(schema, schema.cells(to_arrow(mixed))), ~more)
+
+
+def test_what_independent_columns_would_not_have_either_is_no_accident_and_not_found() -> None:
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "small": generator.normal(size=ROWS),
+            "large": generator.normal(100, 1, ROWS),
+            "kind": np.repeat(["a", "b"], [ROWS - 3, 3]),
+            "word": generator.choice(["x", "y"], ROWS),
+        }
+    )
+    unseen, *_ = _found(frame)
+    assert not unseen
+    few, *_ = _found(_staff(2 * EXPECTED))
+    assert not few.bounds or EXPECTED < 10
+
+
+def test_a_bound_holds_between_a_number_and_one_of_few_values_and_up_to_rounding() -> None:
+    generator = np.random.default_rng(0)
+    years = generator.integers(0, 15, ROWS)
+    frame = pd.DataFrame(
+        {"years": years, "age": years + generator.gamma(0.5, 9, ROWS), "x": generator.normal(size=ROWS)}
+    )
+    unseen, schema, _ = _found(frame)
+    assert unseen.bounds == (("age", "years"),)
+    for slack, held in ((1e-12, True), (1e-3, False)):
+        near = schema.cells(to_arrow(frame.assign(age=years * (1 - slack)).iloc[np.flatnonzero(years > 1)]))
+        assert unseen.allowed(schema, near).all() == held
+
+
+def test_moments_of_other_units_are_compared_to_the_microsecond() -> None:
+    staff = _staff()
+    staff["left"] = staff["left"].dt.as_unit("ns") + pd.to_timedelta(1, unit="s")
+    unseen, schema, _ = _found(staff)
+    assert ("left", "came") in unseen.bounds
+    same = staff.assign(left=staff["came"].dt.as_unit("ns"))
+    assert unseen.allowed(schema, schema.cells(to_arrow(same))).all()
+    assert not unseen.allowed(
+        schema, schema.cells(to_arrow(same.assign(left=same["left"] - pd.Timedelta(1, "s"))))
+    ).any()
+
+
+def test_what_a_model_never_makes_or_makes_too_often_is_let_go() -> None:
+    staff = _staff()
+    unseen, schema, cells = _found(staff)
+    assert not unseen.narrowed(schema, cells)
+    assert unseen.narrowed(schema, cells).left == 1
+    made = staff.assign(came=staff["left"] + pd.Timedelta(1, "D"))
+    made.loc[: ROWS // 10, "firm"] = made["work"] + 1
+    some = unseen.narrowed(schema, schema.cells(to_arrow(made)))
+    assert (some.bounds, some.apart, some.values) == ((("work", "firm"),), (), {})
+    assert some.left == pytest.approx(0.9, abs=0.01)
+    assert some.left > LEAST_KEPT
+
+
+def test_it_is_written_and_read_and_what_does_not_fit_is_refused() -> None:
+    unseen, schema, _ = _found(_staff())
+    said, arrays = json.loads(json.dumps(unseen.to_json())), unseen.arrays()
+    again = Unseen.from_parts(said, arrays, schema)
+    mixed = _staff(seed=3).apply(lambda column: np.random.default_rng(len(column.name)).permutation(column))
+    cells = schema.cells(to_arrow(mixed))
+    assert np.array_equal(again.allowed(schema, cells), unseen.allowed(schema, cells))
+    for damaged in (
+        {"left": 0.1},
+        {"left": 2},
+        {"bounds": [["work", "role"]]},
+        {"bounds": [["work", "other"]]},
+        {"values": ["role"]},
+        {"apart": [["role", "bonus", 4, 5]]},
+        {"apart": [["role", "rated", 4, 4]]},
+    ):
+        with pytest.raises((ValueError, KeyError)):
+            Unseen.from_parts(said | damaged, arrays, schema)
+    with pytest.raises(ValueError, match="kept apart by a table"):
+        Unseen.from_parts(said, {name: array.int() for name, array in arrays.items()}, schema)
+
+
+@pytest.mark.parametrize("rows", [1_500, 3_000])
+def test_no_sampled_row_has_what_no_row_has_and_the_margins_stay(rows: int) -> None:
+    staff = _staff(rows).drop(columns=["came", "left"])
+    table = to_arrow(staff)
+    codec = Codec.fit(table)
+    moments = codec.moments(codec.compact(table))  # a network of independent columns
+    moments = moments._replace(covariance=torch.eye(len(moments.mean), dtype=moments.covariance.dtype))
+    network = TableDenoiser(codec.layout, moments, 16, 1, torch.Generator().manual_seed(0)).eval()
+    correction = returned(correct(network, codec, table, 2_000, seed=0))
+    assert LEAST_KEPT < correction.unseen.left < 0.9
+    fake: pa.Table = returned(correction.sample(network, codec, 3_000, seed=1))
+    assert fake.num_rows == 3_000
+    kept = correction.unseen.allowed(codec.schema, codec.schema.cells(fake))
+    assert kept.all()
+    made = fake.to_pandas()
+    assert not (made["work"] < made["firm"]).any()
+    for name in ("work", "firm"):
+        np.testing.assert_allclose(
+            made[name].quantile([0.2, 0.5, 0.8]), staff[name].quantile([0.2, 0.5, 0.8]), rtol=0.15
+        )
+
+
+def test_a_saved_model_keeps_apart_what_it_kept(tmp_path: object) -> None:
+    fitted = Synthesizer(seed=0, time_limit=0.03).fit(_staff(1_000))
+    assert fitted.unseen_
+    fitted.save(f"{tmp_path}/model")
+    again = Synthesizer.load(f"{tmp_path}/model")
+    assert again.unseen_.bounds == fitted.unseen_.bounds
+    made = again.sample(500, seed=1)
+    assert made.equals(fitted.sample(500, seed=1))
