@@ -12,7 +12,7 @@ from scorewise.tabular.codec import Codec
 from scorewise.tabular.report import evaluate
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
-from scorewise.tabular.table import to_arrow
+from scorewise.tabular.table import TableError, to_arrow
 
 ROWS = 2_000
 START = pd.Timestamp("1968-12-31 22:30")
@@ -130,6 +130,8 @@ def test_a_codec_with_a_calendar_gives_the_table_back_and_is_written_and_read() 
     decoded = codec.decode(made).to_pandas()
     assert decoded["when"].dropna().between(rides["when"].min(), rides["when"].max()).all()
     assert decoded["hour"].fillna(-1).tolist() == decoded["when"].dt.hour.fillna(-1).tolist()
+    with pytest.raises(TableError, match="Column 'when' must have no missing cell"):
+        Codec.fit(_rides()).encode(rides.drop(columns=["hour"]))
     said, arrays = json.loads(json.dumps(codec.to_json())), codec.arrays()
     assert Codec.from_parts(said, arrays).decode(made).equals(codec.decode(made))
     for name, value in (("phase", 24), ("phase", -1), ("years", "moon"), ("first", 2**60)):

@@ -440,13 +440,12 @@ class Codec:
         values, rows = self._compared(cells.numbers, levels), table.num_rows
         codes: dict[tuple[str, str], np.ndarray] = {}
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
+        for name, calendar in self.calendars.items():
+            gone = self.numbers[name].gone(name, values[name])
+            if calendar.weekdays:
+                codes[name, "weekday"] = np.where(gone, WEEK, calendar.part(values[name], "weekday"))
         for position, name in enumerate(self.scored):
             low[:, position], high[:, position], codes[name, "mode"] = self.numbers[name].encode(name, values)
-        for name, calendar in self.calendars.items():
-            if calendar.weekdays:
-                codes[name, "weekday"] = np.nan_to_num(calendar.part(values[name], "weekday"), nan=WEEK).astype(
-                    np.int64
-                )
         for name, code in _told_codes(levels, self.usual).items():
             if name in self.digits:
                 codes[name, "level"] = self.digits[name].group[code]

@@ -95,8 +95,7 @@ class Number(NamedTuple):
         Raises:
             TableError: if a cell is missing and none was in the fitted table.
         """
-        values = cells[name]
-        gone = np.isnan(values)
+        values, gone = cells[name], self.gone(name, cells[name])
         first, last = self.marginal.ends
         told = values if self.gap is None else self.gap.of(values, cells)
         low, high = self.marginal.interval(np.clip(np.where(np.isnan(told), first, told), first, last))
@@ -104,14 +103,30 @@ class Number(NamedTuple):
         for i, parent in reversed(list(enumerate(self.parents, 1))):
             mode[parent.equal(values, cells)] = i
         if gone.any():
-            if not self.missing:
-                raise TableError(
-                    f"Column {name!r} must have no missing cell, however: {int(gone.sum())} are missing. "
-                    "Fit to a table that has missing cells in it, or fill them."
-                )
             mode[gone] = self.modes - 1
             low[gone] = high[gone] = 0.5
         return low, high, mode
+
+    def gone(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Tell which cells are missing.
+
+        Args:
+            name: of the column.
+            values: NaN where missing, shape (N,).
+
+        Returns:
+            Shape (N,), bool.
+
+        Raises:
+            TableError: if a cell is missing and none was in the fitted table.
+        """
+        gone: np.ndarray = np.isnan(values)
+        if gone.any() and not self.missing:
+            raise TableError(
+                f"Column {name!r} must have no missing cell, however: {int(gone.sum())} are missing. "
+                "Fit to a table that has missing cells in it, or fill them."
+            )
+        return gone
 
     def decode(
         self,
