@@ -109,7 +109,7 @@ def broken(staff: pd.DataFrame) -> float:
 def air(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """Rows of Beijing's air with one moment."""
     whole = load("beijing_pm25")
-    some = whole.iloc[np.sort(rng.permutation(len(whole))[:rows])].reset_index(drop=True)
+    some = whole.iloc[rng.permutation(len(whole))[:rows]].reset_index(drop=True)
     parts = ["year", "month", "day", "hour"]
     return some.drop(columns=["No", *parts]).assign(when=pd.to_datetime(some[parts]))
 

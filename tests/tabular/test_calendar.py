@@ -71,6 +71,8 @@ def test_parts_of_moments_are_those_of_the_clock_and_the_calendar_and_come_back(
         np.testing.assert_allclose(parts["time"][known] * tick + times.min() % tick, times)
     codes = np.nan_to_num(parts["weekday"], nan=WEEK).astype(np.int64)
     np.testing.assert_array_equal(calendar.moments(parts | {"weekday": codes}), cells)
+    if "week" in numbers:  # a part that is missing makes the moment missing
+        assert np.isnan(calendar.moments(parts | {"weekday": np.full_like(codes, WEEK)})).all()
 
 
 @pytest.mark.parametrize("weekdays", [True, False])
@@ -125,6 +127,8 @@ def test_a_codec_with_a_calendar_gives_the_table_back_and_is_written_and_read() 
     assert codec.scored == ["rides", "wind", part_of("when", "time"), part_of("when", "week")]
     assert ("when", "weekday") in codec.names
     assert codec.determined.children == {"hour"}
+    weekdays = codec.compact(to_arrow(rides)).codes[:, codec.names.index(("when", "weekday"))]
+    assert weekdays.tolist() == rides["when"].dt.day_of_week.fillna(WEEK).tolist()
     assert codec.decode(codec.encode(rides)).equals(to_arrow(rides))
     made = np.random.default_rng(0).normal(size=(500, codec.layout.width))
     decoded = codec.decode(made).to_pandas()
