@@ -20,7 +20,7 @@ EXPECTED = 20
 """Rows of independent columns that make it no accident that there is none."""
 MOST_CODES, MOST_COLUMNS = 64, 100
 """Codes of a column, and columns, whose pairs are looked at; of more columns those that vary most."""
-SCREENED_CELLS = 200_000
+SCREENED_CELLS, MOST_SHUFFLED = 200_000, 100_000
 LEAST_KEPT = 0.4
 """The least share of a model's rows that must be left."""
 _TOLERANCE_NS = 1_000.0
@@ -172,14 +172,16 @@ def _find_bounds(schema: Schema, cells: Cells, generator: np.random.Generator) -
     columns = [column for column in columns if column.origin is None or dtype.family(column.counted) == "moment"]
     some = generator.permutation(count)[: max(1, SCREENED_CELLS // max(len(columns), 1))]
     quick = {name: column[some] for name, column in values.items()}
-    shuffled = {name: generator.permutation(column) for name, column in values.items()}
+    more = generator.permutation(count)[:MOST_SHUFFLED]
+    shuffled = {name: generator.permutation(column[more]) for name, column in values.items()}
+    least = EXPECTED * len(more) / count
     found = []
     for first in columns:
         for second in columns:
             if first is second or (first.origin is None) != (second.origin is None):
                 continue
             seen = _below(first, second, quick).any() or _below(first, second, values).any()
-            if not seen and np.count_nonzero(_below(first, second, shuffled)) >= EXPECTED:
+            if not seen and np.count_nonzero(_below(first, second, shuffled)) >= least:
                 found.append((first.name, second.name))
     return tuple(found)
 
@@ -202,13 +204,15 @@ def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.
     values = {name: known for name, column in cells.numbers.items() if (known := _few(column)) is not None}
     sizes = {name: max(len(known), 1) + 1 for name, known in values.items()}
     sizes |= {column.name: len(column.levels or ()) + 1 for column in schema.categories}
-    codes = {name: _codes(name, cells, values, size) for name, size in sizes.items() if size <= MOST_CODES + 1}
+    narrow = {name: size for name, size in sizes.items() if size <= MOST_CODES + 1}
+    codes = {name: _codes(name, cells, values, size).astype(np.uint8) for name, size in narrow.items()}
     spread = {name: entropy(np.bincount(code)) for name, code in codes.items()}
     names = sorted((name for name in codes if spread[name] > 0), key=lambda name: -spread[name])[:MOST_COLUMNS]
     found = []
     for first, second in combinations([name for name in schema.names if name in set(names)], 2):
         shape = sizes[first], sizes[second]
-        counts = np.bincount(codes[first] * shape[1] + codes[second], minlength=shape[0] * shape[1]).reshape(shape)
+        both = codes[first] * np.intp(shape[1]) + codes[second]
+        counts = np.bincount(both, minlength=shape[0] * shape[1]).reshape(shape)
         expected = counts.sum(1, keepdims=True) * (counts.sum(0, keepdims=True) / max(counts.sum(), 1))
         never = (counts == 0) & (expected >= EXPECTED)
         if never.any():
