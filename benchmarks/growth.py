@@ -34,6 +34,7 @@ from scorewise.tabular.generation import CHUNK_ROWS
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
+from scorewise.tabular.unseen import Unseen
 
 AXES: dict[str, list[tuple[int, int, int]]] = {  # rows, columns, levels
     "rows": [(rows, 24, 10) for rows in (1_000, 10_000, 100_000, 1_000_000)],
@@ -90,6 +91,7 @@ class Pieces(Synthesizer):
         steps.close()
         self.codec_, self.network_, self.kind_ = codec, network.eval(), "pyarrow"
         self.calibration_, self.rejection_ = Calibration.identity(codec.layout.numbers), None
+        self.unseen_ = Unseen((), (), {})
         chunks = []
         for seed in range(CHUNKS):
             before = time.perf_counter()

@@ -64,7 +64,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
         yield {"way": BOTH, **facts, **scored(fitted, train, test, seed)}
         fitted.network_ = experts.coarse
         corrected = returned(correct(experts.coarse, fitted.codec_, train, int(fitted.trace_["step"][-1]), seed))
-        fitted.calibration_, fitted.rejection_ = corrected
+        fitted.calibration_, fitted.rejection_, fitted.unseen_ = corrected
         yield {"way": FIRST, "seed": seed, **scored(fitted, train, test, seed)}
 
 
