@@ -68,6 +68,17 @@ def test_bounds_and_levels_that_never_meet_are_found_and_tell_which_rows_break_t
     assert np.array_equal(unseen.allowed(schema, schema.cells(to_arrow(mixed))), ~more)
 
 
+def test_what_one_row_has_is_not_kept_apart() -> None:
+    staff = _staff()
+    staff.loc[np.flatnonzero(staff["role"] == "junior")[0], "bonus"] = "small"
+    unseen, schema, cells = _found(staff)
+    assert unseen.allowed(schema, cells).all()
+    large = staff.assign(role="junior", bonus="large", rated=np.nan)
+    assert not unseen.allowed(schema, schema.cells(to_arrow(large))).any()
+    small = large.assign(bonus="small")
+    assert unseen.allowed(schema, schema.cells(to_arrow(small))).mean() > 0.9
+
+
 def test_what_independent_columns_would_not_have_either_is_no_accident_and_not_found() -> None:
     generator = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -99,7 +110,8 @@ def test_a_bound_holds_between_a_number_and_one_of_few_values_and_up_to_rounding
 
 def test_moments_of_other_units_are_compared_to_the_microsecond() -> None:
     staff = _staff()
-    staff["left"] = staff["left"].dt.as_unit("ns") + pd.to_timedelta(1, unit="s")
+    jitter = np.random.default_rng(1).integers(0, 1_000, ROWS)  # so that ticks are too many for a float to hold
+    staff["left"] = staff["left"].dt.as_unit("ns") + pd.to_timedelta(1_000_000_000 + jitter, unit="ns")
     unseen, schema, _ = _found(staff)
     assert ("left", "came") in unseen.bounds
     same = staff.assign(left=staff["came"].dt.as_unit("ns"))
