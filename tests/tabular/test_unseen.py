@@ -79,6 +79,18 @@ def test_what_one_row_has_is_not_kept_apart() -> None:
     assert unseen.allowed(schema, schema.cells(to_arrow(small))).mean() > 0.9
 
 
+def test_a_missing_level_is_a_level_of_its_own() -> None:
+    generator = np.random.default_rng(0)
+    has = generator.choice(["no", "yes"], ROWS)
+    kind = np.where(has == "no", None, generator.choice(["a", "b"], ROWS))
+    frame = pd.DataFrame({"has": has, "kind": kind, "x": generator.normal(size=ROWS)})
+    unseen, schema, cells = _found(frame)
+    assert unseen.allowed(schema, cells).all()
+    for one, other, held in (("no", None, True), ("yes", None, False), ("yes", "a", True), ("no", "a", False)):
+        rows = pd.DataFrame({"has": [one], "kind": pd.Series([other], dtype=frame["kind"].dtype), "x": [0.0]})
+        assert unseen.allowed(schema, schema.cells(to_arrow(rows))).all() == held
+
+
 def test_what_independent_columns_would_not_have_either_is_no_accident_and_not_found() -> None:
     generator = np.random.default_rng(0)
     frame = pd.DataFrame(
