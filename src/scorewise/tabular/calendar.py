@@ -4,9 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import pyarrow as pa
 
-from scorewise.tabular import dtype
+from scorewise.tabular import moment
 from scorewise.tabular.column import Column
 from scorewise.tabular.schema import Cells, Schema
 
@@ -205,15 +204,11 @@ def part_of(name: str, part: str) -> str:
 
 def _blank(column: Column) -> Calendar | None:
     """The calendar of a column, without what is known of its cells; None where it has none."""
-    counted = column.counted
-    if dtype.family(counted) != "moment" or (pa.types.is_timestamp(counted) and counted.tz not in {None, "UTC"}):
+    if "weekday" not in moment.parts(column) or _DAY % column.tick_ns:
         return None
-    unit = dtype.nanoseconds(counted)
-    tick = (column.tick or 1) * unit
-    if _DAY % tick:
-        return None
-    first, rest = divmod((column.origin or 0) * unit, _DAY)
-    return Calendar(_DAY // tick, rest // tick, first, False, False, False, np.zeros(0, dtype=np.int64))
+    length = _DAY // column.tick_ns
+    first, rest = divmod(column.origin_ns, _DAY)
+    return Calendar(length, rest // column.tick_ns, first, False, False, False, np.zeros(0, dtype=np.int64))
 
 
 def _calendar(column: Column, values: np.ndarray) -> Calendar | None:

@@ -121,6 +121,16 @@ class Column:
         return self.dtype if self.written is None else written.dtype_of(self.written)
 
     @property
+    def origin_ns(self) -> int:
+        """The point that temporal cells are counted from, in nanoseconds."""
+        return (self.origin or 0) * dtype.nanoseconds(self.counted)
+
+    @property
+    def tick_ns(self) -> int:
+        """What temporal cells are counted in, in nanoseconds."""
+        return (self.tick or 1) * dtype.nanoseconds(self.counted)
+
+    @property
     def numeric_levels(self) -> np.ndarray | None:
         """The levels as float64, shape (L,); None where they are no numbers, or there are none."""
         if self.levels is None or dtype.family(self.dtype) not in _NUMERIC:

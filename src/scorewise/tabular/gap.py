@@ -157,10 +157,8 @@ def _between(child: Column, parent: Column, values: np.ndarray) -> Gap | None:
         return Gap(parent.name, 0.0, 1.0, False, child.step, *span)
     if dtype.family(child.counted) != dtype.family(parent.counted):
         return None
-    own, other = ((c.origin or 0, c.tick or 1, dtype.nanoseconds(c.counted)) for c in (child, parent))
-    length = own[1] * own[2]
-    offset = (other[0] * other[2] - own[0] * own[2]) / length
-    return Gap(parent.name, offset, other[1] * other[2] / length, False, child.step, *span)
+    offset = (parent.origin_ns - child.origin_ns) / child.tick_ns
+    return Gap(parent.name, offset, parent.tick_ns / child.tick_ns, False, child.step, *span)
 
 
 def _gain(child: Column, gap: Gap, values: Mapping[str, np.ndarray]) -> tuple[float, float]:

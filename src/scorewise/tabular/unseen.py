@@ -86,7 +86,7 @@ class Unseen(NamedTuple):
 
     def _broken(self, schema: Schema, cells: Cells) -> list[np.ndarray]:
         """For each bound, then for each pair kept apart, which rows have what no row has."""
-        values = schema.numeric(cells)
+        values = schema.numeric(cells) if self.bounds else {}
         found = [_below(schema.column(first), schema.column(second), values) for first, second in self.bounds]
         sizes = {
             name: size
@@ -194,9 +194,8 @@ def _below(first: Column, second: Column, values: Mapping[str, np.ndarray]) -> n
         if first.origin is None:
             below = left < right - ROUNDING * (np.abs(left) + np.abs(right))
         else:
-            units = [(column.tick or 1) * dtype.nanoseconds(column.counted) for column in (first, second)]
-            starts = [(column.origin or 0) * dtype.nanoseconds(column.counted) for column in (first, second)]
-            below = left * units[0] - right * units[1] + float(starts[0] - starts[1]) < -_TOLERANCE_NS
+            apart = left * first.tick_ns - right * second.tick_ns + float(first.origin_ns - second.origin_ns)
+            below = apart < -_TOLERANCE_NS
     return below
 
 
@@ -207,9 +206,9 @@ def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.
     narrow = {name: size for name, size in sizes.items() if size <= MOST_CODES + 1}
     codes = {name: _codes(name, cells, values, size).astype(np.uint8) for name, size in narrow.items()}
     spread = {name: entropy(np.bincount(code)) for name, code in codes.items()}
-    names = sorted((name for name in codes if spread[name] > 0), key=lambda name: -spread[name])[:MOST_COLUMNS]
+    some = set(sorted((name for name in codes if spread[name] > 0), key=lambda name: -spread[name])[:MOST_COLUMNS])
     found = []
-    for first, second in combinations([name for name in schema.names if name in set(names)], 2):
+    for first, second in combinations([name for name in schema.names if name in some], 2):
         shape = sizes[first], sizes[second]
         both = codes[first] * np.intp(shape[1]) + codes[second]
         counts = np.bincount(both, minlength=shape[0] * shape[1]).reshape(shape)
