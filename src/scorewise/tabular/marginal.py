@@ -5,8 +5,12 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
+from scorewise.tabular.discounting import MOST_PLACES, discount, endings, sides, spread
+
 KNOTS = 2_000
 TAIL_VALUES = 30
+FARTHEST_PLACE = 2.0**53
+"""Cells of a grid that float64 still tells apart."""
 
 
 class Marginal:
@@ -17,6 +21,10 @@ class Marginal:
     inverts to v exactly. Without a grid, a value that many rows share is an interval too, over which the inverse is
     flat, and F is the mid-distribution function at the others. Knots are `KNOTS` quantiles, every value that is more
     frequent than they are apart, and the `TAIL_VALUES` outermost values on each side.
+
+    A sample of a table of people must not give single persons' numbers away, and has more values than the table: so on
+    a grid what rarer values are discounted by (`discounting`) goes, half to each side, to the values between them and
+    the next knots, evenly, or to those whose last digits the table's values have.
 
     Args:
         knots: values, non-decreasing, shape (M,).
@@ -60,9 +68,7 @@ class Marginal:
             ends = np.stack([np.where(heavy, below, middle), np.where(heavy, above, middle)], 1)[keep]
             twice = np.stack([np.ones(len(ends), dtype=bool), heavy[keep]], 1)
             return cls(np.repeat(distinct[keep], 2).reshape(-1, 2)[twice], ends[twice], None, n)
-        cells = distinct[keep]
-        knots = np.stack([cells - step / 2, cells + step / 2], 1).ravel()
-        heights = np.stack([below[keep], above[keep]], 1).ravel()
+        knots, heights = _gridded(distinct, counts, keep, heavy, step)
         return cls(knots, heights, step, n)
 
     def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,3 +179,29 @@ class Marginal:
     def to_json(self) -> dict[str, Any]:
         """Give what is not an array."""
         return {"step": self.step, "rows": self.rows}
+
+
+def _gridded(
+    distinct: np.ndarray, counts: np.ndarray, keep: np.ndarray, heavy: np.ndarray, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Knots and heights on a grid: two for the cell of each value that is kept, and of each new one with an ending."""
+    with np.errstate(over="ignore"):  # of huge numbers, whose places are too many to count
+        places = np.rint((distinct - distinct[0]) / step)
+    rows, given = counts.sum(), np.where(heavy, 0.0, discount(counts[~heavy]))
+    if len(distinct) <= MOST_PLACES and places[-1] < FARTHEST_PLACE:
+        where = places.astype(np.int64)
+        if (frequent := endings(where[~heavy])).any():
+            where, each = spread(where, counts, given, frequent)
+            return _cells(distinct[0] + where * step, (np.cumsum(each) - each) / rows, np.cumsum(each) / rows, step)
+    above = np.cumsum(counts) / rows
+    low, high = (above - counts / rows)[keep], above[keep]
+    room = np.diff(places[keep]) > 1
+    given = given[keep] / rows / np.maximum(sides(room), 1)
+    low[1:] += np.where(room, given[1:], 0.0)
+    high[:-1] -= np.where(room, given[:-1], 0.0)
+    return _cells(distinct[keep], low, high, step)
+
+
+def _cells(values: np.ndarray, low: np.ndarray, high: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    heights = np.clip(np.maximum.accumulate(np.stack([low, high], 1).ravel()), 0, 1)  # rounding may cross neighbours
+    return np.stack([values - step / 2, values + step / 2], 1).ravel(), heights

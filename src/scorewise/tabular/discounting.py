@@ -1,0 +1,102 @@
+"""Values that a table does not have: how many of the rows to come have one, and what such values look like."""
+
+import numpy as np
+
+MOST_DISCOUNT = 0.95
+MODULI = (2, 5, 10, 20, 25, 50, 100, 250, 500, 1_000)
+FEWEST_NATS, LEAST_GAIN = 10.0, 0.05
+"""What endings must tell of all values together, and of each, to be kept."""
+FREQUENT = 3, 2
+"""How many values have a frequent ending: more than these, and these times chance."""
+MOST_PLACES = 4_000
+"""New places of a column between which none need be, and most values of a column whose endings are kept."""
+
+
+def discount(counts: np.ndarray) -> float:
+    r"""Estimate how much of a row's weight is not that of its value but of values that the table does not have.
+
+    With :math:`n_c` values that c rows have, it is :math:`D = n_1 / (n_1 + 2 n_2)`: then a value of c rows has a share
+    of :math:`(c - D) / N`, and what is left falls to new values. It nearly maximises the likelihood of each row given
+    the others.
+
+    Args:
+        counts: rows of each value, shape (K,).
+
+    Returns:
+        0 where no value is that of a single row, and `MOST_DISCOUNT` at most.
+
+    Reference: Ney, Essen, Kneser, "On structuring probabilistic dependences in stochastic language modelling", 1994,
+    section 3 (absolute discounting).
+    """
+    once, twice = (int(np.count_nonzero(counts == c)) for c in (1, 2))
+    return min(MOST_DISCOUNT, once / (once + 2 * twice)) if once else 0.0
+
+
+def endings(places: np.ndarray) -> np.ndarray:
+    """Find which last digits values have more often than chance: prices end in 99, incomes are multiples of 500.
+
+    Args:
+        places: positions of distinct values on their grid, int, shape (K,).
+
+    Returns:
+        Which remainders are frequent, bool, shape (M,), by the one of `MODULI` whose remainders foretell each value
+        best from the others; `[False]` where none tell enough.
+    """
+    frequent = np.zeros(1, dtype=bool)
+    most = max(FEWEST_NATS, LEAST_GAIN * len(places))
+    for modulus in MODULI:
+        remainders = places % modulus
+        counts = np.bincount(remainders, minlength=modulus)
+        gain = float(np.log(modulus * counts[remainders] / (len(places) - 1 + modulus)).sum())
+        if gain > most:
+            frequent, most = counts > FREQUENT[0] + FREQUENT[1] * len(places) / modulus, gain
+    return frequent
+
+
+def sides(room: np.ndarray) -> np.ndarray:
+    """Count the sides of each value on which there is room for new ones.
+
+    Args:
+        room: whether there is some between each value and the next, bool, shape (K - 1,).
+
+    Returns:
+        Shape (K,).
+    """
+    found: np.ndarray = np.append(0, room) + np.append(room, 0)
+    return found
+
+
+def spread(
+    places: np.ndarray, counts: np.ndarray, discounted: np.ndarray, frequent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give what values are discounted by to new ones, half to each side where there are some.
+
+    A value of a frequent ending gives to others of this ending between it and the next of its kind; all other values
+    are of one kind.
+
+    Args:
+        places: increasing positions of distinct values on their grid, int, shape (K,).
+        counts: rows of each, shape (K,).
+        discounted: what each is discounted by, in rows, shape (K,).
+        frequent: what `endings` gives, shape (M,).
+
+    Returns:
+        Increasing places, those of new values among them, and the rows that each stands for, shape (L,) each; there are
+        about `MOST_PLACES` new ones at most, evenly spread between each two values where there are more.
+    """
+    remainders = places % len(frequent)
+    kind = np.where(frequent[remainders], remainders, -1)
+    order = np.lexsort((places, kind))
+    old, given, unit = places[order], discounted[order], np.where(kind[order] < 0, 1, len(frequent))[:-1]
+    fits = np.where(np.diff(kind[order]) == 0, np.diff(old) // unit - 1, 0)
+    room = fits > 0
+    each = given / np.maximum(sides(room), 1)
+    rows = counts[order] - each * sides(room)
+    shared, fits = (each[:-1] + each[1:])[room], fits[room]
+    taken = np.minimum(fits, max(1, MOST_PLACES // max(1, len(fits))))
+    gap = np.repeat(np.arange(len(taken)), taken)
+    turn = np.arange(len(gap)) - (np.cumsum(taken) - taken)[gap]
+    steps = 1 + ((turn + 0.5) / taken[gap] * fits[gap]).astype(np.int64)
+    new = old[:-1][room][gap] + unit[room][gap] * steps
+    every, place = np.unique(np.append(old, new), return_inverse=True)
+    return every, np.bincount(place, np.append(rows, (shared / taken)[gap]))

@@ -1,0 +1,164 @@
+"""New values: how many rows to come have one, which last digits they have, and that margins make them so."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorewise.tabular.discounting import MOST_DISCOUNT, MOST_PLACES, discount, endings, spread
+from scorewise.tabular.marginal import Marginal
+from scorewise.tabular.synthesizer import Synthesizer
+
+
+def _amounts(rows: int, rng: np.random.Generator) -> np.ndarray:
+    return np.rint(rng.lognormal(8, 0.8, rows))
+
+
+def _prices(rows: int, rng: np.random.Generator) -> np.ndarray:
+    ends = rng.choice([99, 95, 50], rows, p=[0.7, 0.2, 0.1])
+    return np.rint(100 * np.floor(rng.lognormal(4, 1, rows)) + ends) / 100
+
+
+def _incomes(rows: int, rng: np.random.Generator) -> np.ndarray:
+    exact = rng.lognormal(10, 0.7, rows)
+    return np.where(rng.random(rows) < 0.5, 500 * np.rint(exact / 500), np.rint(exact))
+
+
+def _ages(rows: int, rng: np.random.Generator) -> np.ndarray:
+    return np.rint(rng.gamma(20, 2, rows))
+
+
+def test_the_discount_is_that_of_single_and_double_values() -> None:
+    assert discount(np.array([1, 1, 1, 2, 2, 7])) == 3 / (3 + 2 * 2)
+    assert discount(np.array([2, 3, 4])) == 0
+    assert discount(np.array([], dtype=np.int64)) == 0
+    assert discount(np.ones(50, dtype=np.int64)) == MOST_DISCOUNT
+
+
+def test_no_other_discount_foretells_rows_much_better_from_the_others() -> None:
+    rng = np.random.default_rng(0)
+    counts = np.unique(np.rint(rng.lognormal(6, 0.7, 800)), return_counts=True)[1]
+
+    def told(d: float) -> float:
+        """Log-likelihood of each row given the others, of which a value that no other has shares what is left."""
+        others, single = counts[counts > 1], int((counts == 1).sum())
+        return float((others * np.log(others - 1 - d)).sum() + single * np.log(d * (len(counts) - 1)))
+
+    best = max(np.linspace(0.01, 0.99, 99), key=told)
+    assert abs(discount(counts) - best) < 0.08
+
+
+@pytest.mark.parametrize(
+    ("made", "unit", "likely"),
+    [(_amounts, 1, None), (_prices, 0.01, (100, {99, 95, 50})), (_incomes, 1, (500, {0})), (_ages, 1, None)],
+)
+def test_last_digits_are_followed_where_they_tell(
+    made: Callable[[int, np.random.Generator], np.ndarray], unit: float, likely: tuple[int, set[int]] | None
+) -> None:
+    frequent = endings(np.unique(np.rint(made(1_500, np.random.default_rng(0)) / unit).astype(np.int64)))
+    if likely is None:
+        assert not frequent.any()
+        return
+    modulus, remainders = likely
+    assert len(frequent) == modulus
+    assert remainders <= set(np.flatnonzero(frequent).tolist())
+    assert frequent.sum() < len(remainders) + 10  # but for a few by accident
+
+
+@given(
+    st.dictionaries(st.integers(-(10**12), 10**12), st.integers(1, 4), min_size=1, max_size=60),
+    st.lists(st.booleans(), min_size=1, max_size=40),
+    st.floats(0.01, 0.95),
+)
+def test_what_is_given_away_goes_to_new_values_between_those_of_its_kind(
+    counts: dict[int, int], frequent: list[bool], given: float
+) -> None:
+    places, rows, mask = np.array(sorted(counts)), np.array([counts[p] for p in sorted(counts)]), np.array(frequent)
+    every, each = spread(places, rows, np.full(len(places), given), mask)
+    np.testing.assert_allclose(each.sum(), rows.sum())
+    assert (np.diff(every) > 0).all()
+    assert (every[0], every[-1]) == (places[0], places[-1])
+    kept = each[np.isin(every, places)]
+    assert len(kept) == len(places)
+    assert (each > 0).all()
+    assert (kept >= rows - given - 1e-9).all()
+    assert len(every) - len(places) <= max(MOST_PLACES, 2 * len(places))
+    for remainder in np.flatnonzero(mask).tolist():  # each frequent ending keeps its rows, as far as no other gives any
+        old, new = (some[end % len(mask) == remainder].sum() for some, end in ((rows, places), (each, every)))
+        assert new >= old - 1e-9
+        if mask.all():
+            np.testing.assert_allclose(new, old)
+
+
+def test_few_new_values_are_all_given_the_same() -> None:
+    places, counts = np.array([10, 13, 20, 33]), np.array([1, 2, 1, 5])
+    frequent = np.arange(10) == 0  # of tens
+    every, each = spread(places, counts, np.array([0.5, 0.5, 0.5, 0.0]), frequent)
+    assert every.tolist() == [10, 13, *range(14, 33), 33]
+    np.testing.assert_allclose(each[[0, 1, -1]], [1, 1.5, 5])  # there is no ten between 10 and 20
+    tens = every == 20
+    np.testing.assert_allclose(each[tens], 1 + 0.5 / 19)
+    np.testing.assert_allclose(each[2:-1][~tens[2:-1]], 0.5 / 19)
+
+
+@pytest.mark.parametrize("rows", [200, 800, 3_000])
+@pytest.mark.parametrize(("made", "step"), [(_amounts, 1.0), (_prices, 0.01), (_incomes, 1.0), (_ages, 1.0)])
+def test_a_margin_repeats_values_of_the_table_about_as_often_as_new_rows_do(
+    made: Callable[[int, np.random.Generator], np.ndarray], step: float, rows: int
+) -> None:
+    rng = np.random.default_rng(1)
+    known, new = made(rows, rng), made(20_000, rng)
+    marginal = Marginal.fit(known, step)
+    found = marginal.invert(rng.random(20_000))
+    shares = [np.isin(np.rint(one / step), np.rint(known / step)).mean() for one in (found, new)]
+    assert abs(shares[0] - shares[1]) < 0.2  # of incomes; multiples and others have one discount
+    assert (np.diff(marginal.heights) >= 0).all()
+    at = np.unique(known) + step / 2
+    ours, theirs = (np.searchsorted(np.sort(one), at, "right") / len(one) for one in (found, known))
+    assert np.abs(ours - theirs).max() < 0.02 + 2 / rows
+
+
+@pytest.mark.parametrize("made", [_prices, _incomes])
+def test_a_margin_keeps_last_digits(made: Callable[[int, np.random.Generator], np.ndarray]) -> None:
+    rng = np.random.default_rng(2)
+    step, modulus = (0.01, 100) if made is _prices else (1.0, 500)
+    known = made(600, rng)
+    found = Marginal.fit(known, step).invert(rng.random(20_000))
+    ends = [np.bincount(np.rint(one / step).astype(np.int64) % modulus, minlength=modulus) for one in (found, known)]
+    shares = [one / one.sum() for one in ends]
+    frequent = np.argsort(-shares[1])[: 3 if made is _prices else 1]
+    np.testing.assert_allclose(shares[0][frequent], shares[1][frequent], atol=0.02)
+    ends_new = []
+    for one in (found, made(20_000, rng)):
+        new = np.rint(one / step)[~np.isin(np.rint(one / step), np.rint(known / step))]
+        assert len(new) > 500
+        ends_new.append(np.isin(new % modulus, frequent).mean())
+    np.testing.assert_allclose(*ends_new, atol=0.05)  # those of new values are like those of new values of new rows
+
+
+def test_frequent_values_keep_their_shares() -> None:
+    rng = np.random.default_rng(3)
+    known = np.where(rng.random(500) < 0.3, 1_000.0, _amounts(500, rng))
+    low, high = Marginal.fit(known, 1.0).interval(np.array([1_000.0]))
+    np.testing.assert_allclose(high - low, (known == 1_000).mean(), atol=1e-12)
+
+
+def test_margins_of_the_largest_numbers_and_of_many_values_stay_small() -> None:
+    huge = np.array([-1e308, 0.0, 1e308, 7.0, 9.0])
+    marginal = Marginal.fit(huge, 1.0)
+    assert np.isfinite(marginal.heights).all()
+    many = Marginal.fit(_incomes(200_000, np.random.default_rng(0)), 1.0)
+    assert len(many.knots) < 6 * MOST_PLACES
+
+
+def test_a_fitted_table_does_not_give_single_numbers_away() -> None:
+    rng = np.random.default_rng(4)
+    amounts = _amounts(500, rng)
+    table = pd.DataFrame({"amount": amounts.astype(np.int64), "paid": (amounts * rng.random(500)).astype(np.int64)})
+    fake = Synthesizer(seed=0, time_limit=0.01).fit(table).sample(2_000, seed=1)
+    other = _amounts(2_000, rng)
+    assert fake["amount"].isin(table["amount"]).mean() < 0.15 + np.isin(other, amounts).mean()
+    assert fake["amount"].between(amounts.min(), amounts.max()).all()
