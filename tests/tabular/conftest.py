@@ -70,6 +70,7 @@ def make_scores(**changes: Score) -> dict[str, Score]:
         "beta_recall": Score(0.487, 0.004, 0.495, 0.004),
         "closer_to_train": Score(0.503, 0.004, 0.5, 0.004),
         "exact_copies": Score(0.0008, 0.0002, 0.0013, 0.0002),
+        "singled_out": Score(0.031, 0.001, 0.029, 0.003),
         "missing_patterns": Score(0.004, 0.001, 0.004, 0.001),
     }
     return {**usual, **changes}

@@ -28,8 +28,16 @@ def test_strips_have_the_best_at_the_left(report: Callable[..., Report], page_of
         "alpha_precision": 1.0,
         "closer_to_train": 0.5,
         "exact_copies": 0.3,
+        "singled_out": 0.3,
     }
-    worst = {"shapes": 1.0, "detection_linear": 0.0, "detection": 1.0, "closer_to_train": 1.0, "exact_copies": 1.0}
+    worst = {
+        "shapes": 1.0,
+        "detection_linear": 0.0,
+        "detection": 1.0,
+        "closer_to_train": 1.0,
+        "exact_copies": 1.0,
+        "singled_out": 1.0,
+    }
     for values, place in ((best, "2.0%"), (worst, "98.0%")):
         page = page_of(report(scores={key: Score(value, 0.0, 0.3) for key, value in values.items()}))
         strips = [found for tag, found, path in page.elements if tag == "circle" and "table" in path]

@@ -18,6 +18,7 @@ def test_every_metric_has_a_function_of_its_name() -> None:
         "beta_recall",
         "closer_to_train",
         "exact_copies",
+        "singled_out",
         "missing_patterns",
     ]
     assert all(callable(getattr(metrics, key)) for key in keys)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scorewise.tabular import rows
-from scorewise.tabular.privacy import closer_to_train, exact_copies
+from scorewise.tabular.privacy import closer_to_train, exact_copies, singled_out
 from scorewise.tabular.schema import Cells
 from scorewise.tabular.score import UnmeasuredError
 
@@ -101,3 +101,38 @@ def test_the_error_of_copies_is_binomial_and_never_zero() -> None:
     none = exact_copies(train, Cells({"x": -np.arange(1.0, 101.0)}, {}))
     assert none.value == 0
     assert none.se == pytest.approx(0.01, rel=0.02)
+
+
+def test_numbers_of_a_single_training_row_are_counted() -> None:
+    train = Cells({"x": np.array([1.0, 2.0, 2.0, np.nan]), "y": np.array([5.0, 6.0, 7.0, 7.0])}, {"c": np.arange(4)})
+    synthetic = Cells({"x": np.array([1.0, 2.0, np.nan]), "y": np.array([6.0, 7.0, 8.0])}, {"c": np.arange(3)})
+    assert singled_out(train, synthetic).value == 2 / 5
+    without = Cells({}, {"c": np.arange(4)})
+    with pytest.raises(UnmeasuredError, match="needs numbers, however: none are in the synthetic rows"):
+        singled_out(without, without)
+
+
+def test_a_copy_is_singled_out_and_other_rows_only_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    train, other = (Cells({"x": np.rint(rng.lognormal(8, 1, 1_000))}, {}) for _ in range(2))
+    alone = np.unique(train.numbers["x"], return_counts=True)[1] == 1
+    assert singled_out(train, train).value == alone.sum() / 1_000
+    chance = singled_out(train, other)
+    assert 0.05 < chance.value < 0.2
+    again = [singled_out(train, Cells({"x": np.rint(rng.lognormal(8, 1, 1_000))}, {})).value for _ in range(200)]
+    assert chance.se == pytest.approx(np.std(again), rel=0.25)
+
+
+def test_the_error_of_singled_out_numbers_knows_that_those_of_a_row_go_together_and_is_never_zero() -> None:
+    rng = np.random.default_rng(1)
+    train = Cells({name: np.arange(100.0) for name in "abcd"}, {})
+
+    def draw() -> Cells:
+        values = rng.integers(0, 200, 50).astype(np.float64)
+        return Cells(dict.fromkeys("abcd", values), {})
+
+    found = [singled_out(train, draw()) for _ in range(300)]
+    assert np.mean([one.se for one in found]) == pytest.approx(np.std([one.value for one in found]), rel=0.2)
+    none = singled_out(train, Cells({name: -np.arange(1.0, 101.0) for name in "abcd"}, {}))
+    assert none.value == 0
+    assert none.se > 0

@@ -172,6 +172,30 @@ def test_verdict_of_copies(
     assert level_of("Privacy", report(scores=scores(exact_copies=Score(value, 0.0, floor, 0.0)))) == level
 
 
+@pytest.mark.parametrize(
+    ("value", "floor", "level"),
+    [
+        (0.0109, 0.001, "good"),
+        (0.0111, 0.001, "fair"),
+        (0.0509, 0.001, "fair"),
+        (0.0511, 0.001, "poor"),
+        (0.199, 0.1, "good"),
+        (0.201, 0.1, "fair"),
+        (0.499, 0.1, "fair"),
+        (0.501, 0.1, "poor"),
+    ],
+)
+def test_verdict_of_numbers_of_single_rows(
+    report: Callable[..., Report], scores: Callable[..., dict[str, Score]], value: float, floor: float, level: str
+) -> None:
+    shown = report(scores=scores(singled_out=Score(value, 0.0, floor, 0.0)))
+    assert level_of("Privacy", shown) == level
+    [words] = [words for _, words in verdict(shown) if words.startswith("Privacy")]
+    assert f"{100 * value:.2f} % of the synthetic numbers are those of one training row alone" in words.replace(
+        "\u00a0", " "
+    )
+
+
 def test_verdict_does_not_call_good_what_it_cannot_tell(
     report: Callable[..., Report], scores: Callable[..., dict[str, Score]]
 ) -> None:

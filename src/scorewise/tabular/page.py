@@ -39,6 +39,7 @@ _COMPUTED = {
     "closer_to_train": "Share of synthetic rows whose nearest real row is a training row and not one of as many "
     "held-out rows.",
     "exact_copies": "Share of synthetic rows that equal a training row in every number and category column.",
+    "singled_out": "Share of the numbers in synthetic rows that exactly one training row has in that column.",
     "missing_patterns": "Total variation of the patterns of missing cells, averaged with that of being missing beside "
     "each other column.",
 }
@@ -92,6 +93,8 @@ def _facts(report: Report) -> list[_Fact]:
     words = {
         "exact_copies": "Synthetic rows that equal a training row cell by cell. Where a table has few distinct rows, "
         "copies arise by chance: compare with the floor.",
+        "singled_out": "Numbers in synthetic rows that one training row alone has: they may point to it. "
+        "Where numbers have few digits they meet by chance: compare with the floor.",
         "alpha_precision": "How well the synthetic rows stay inside the region where the real rows lie. "
         "Far below the floor: rows that could not be real.",
         "beta_recall": "How well the synthetic rows cover the real ones. Far below the floor: kinds of rows were "

@@ -94,6 +94,43 @@ def exact_copies(train: Cells, synthetic: Cells) -> Score:
     return Score(copies / total, float(np.sqrt(near * (1 - near) / total)))
 
 
+def singled_out(train: Cells, synthetic: Cells) -> Score:
+    r"""Count the synthetic numbers that are those of a single training row.
+
+    A number that one person alone has singles this person out, wherever it turns up; numbers of few digits meet by
+    chance, as often as those of other real rows do. Dates and times are numbers here. The standard error is of the
+    ratio of two sums over the synthetic rows, or the binomial one around :math:`(k + 1) / (S + 2)` where that is
+    larger, so that it is not 0 where no number is found.
+
+    Args:
+        train: the rows that the generator was fitted to, with shape (N,).
+        synthetic: the synthetic rows, or other real rows for the floor, with shape (S,).
+
+    Returns:
+        The share of the numbers that are there, of all columns together.
+
+    Raises:
+        UnmeasuredError: there is no number column, or no number in the synthetic rows.
+
+    Reference: Giomi, Boenisch, Wehmeyer, Tasnadi, "A unified framework for quantifying privacy risk in synthetic data",
+    2023, section 4.1 (univariate singling out; here the numbers themselves are counted, not attacks).
+    """
+    there, hits = (np.zeros(rows.count(synthetic)) for _ in range(2))
+    for name, values in synthetic.numbers.items():
+        known, counts = np.unique(train.numbers[name], return_counts=True)
+        there += ~np.isnan(values)
+        hits += np.isin(values, known[counts == 1]) & ~np.isnan(values)
+    total, found = there.sum(), hits.sum()
+    if total == 0:
+        raise UnmeasuredError(
+            "Whether rows are singled out by their numbers needs numbers, however: none are in the synthetic rows. "
+            "Read the share of exact copies instead."
+        )
+    share, near = found / total, (found + 1) / (total + 2)
+    spread = np.sqrt(np.square(hits - share * there).sum()) / total
+    return Score(float(share), float(max(spread, np.sqrt(near * (1 - near) / total))))
+
+
 def _row_bytes(cells: Cells) -> list[bytes]:
     columns = [np.zeros(rows.count(cells))]
     columns += [np.where(np.isnan(values), np.nan, values) + 0.0 for values in cells.numbers.values()]  # one NaN, one 0

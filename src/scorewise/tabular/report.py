@@ -172,8 +172,8 @@ def evaluate(
 
     Every score has a standard error, and a floor: the same score between two random halves of the real table. The
     halves have half the rows each, so that a good synthetic table of full size comes out below the floor. The floor of
-    utility is a model trained on the real rows; of closer_to_train, 1/2; of exact_copies, the share among the test
-    rows where there are some.
+    utility is a model trained on the real rows; of closer_to_train, 1/2; of exact_copies and singled_out, the share
+    among the test rows where there are some.
 
     Args:
         real: the rows that the generator was fitted to, a pandas, polars or pyarrow table with 40 rows or more.
@@ -291,9 +291,11 @@ def _measure(
             raise UnmeasuredError(_no_test("Closer to train"))
         return metrics.closer_to_train(real, test, synthetic, seed=seed)
 
-    def exact_copies() -> Score:
-        floor = metrics.exact_copies(first, second) if test is None else metrics.exact_copies(real, test)
-        return metrics.exact_copies(real, synthetic).against(floor)
+    def against_others(measure: Callable[[Cells, Cells], Score]) -> Callable[[], Score]:
+        def score() -> Score:
+            return measure(real, synthetic).against(measure(first, second) if test is None else measure(real, test))
+
+        return score
 
     measures: dict[str, Callable[[], Score]] = {
         "shapes": lambda: shapes[0].score.against(shapes[1].score),
@@ -306,7 +308,8 @@ def _measure(
         "alpha_precision": seeded(metrics.alpha_precision),
         "beta_recall": seeded(metrics.beta_recall),
         "closer_to_train": closer_to_train,
-        "exact_copies": exact_copies,
+        "exact_copies": against_others(metrics.exact_copies),
+        "singled_out": against_others(metrics.singled_out),
         "missing_patterns": seeded(metrics.missing_patterns),
     }
     scores: dict[str, Score] = {}

@@ -132,6 +132,13 @@ METRICS: tuple[Metric, ...] = (
         "How many synthetic rows equal a training row; among other real rows the floor is usual.",
     ),
     Metric(
+        "singled_out",
+        "Singled out",
+        "share",
+        "near floor",
+        "How many synthetic numbers are those of a single training row; among other real rows the floor is usual.",
+    ),
+    Metric(
         "missing_patterns",
         "Missing patterns",
         "share",

@@ -43,13 +43,14 @@ def verdict(report: Report) -> list[tuple[str, str]]:
                             model trained on real rows
     closer_to_train         value - floor (0.5)               0.01                   0.05
     exact_copies            value - floor                     max(0.001, 0.1 floor)  max(0.01, 0.5 floor)
+    singled_out             value - floor                     max(0.01, floor)       max(0.05, 4 floor)
     ======================  ================================  =====================  ==========================
 
     The floors in the first row count for more where there are less than a third as many synthetic rows as real ones:
     with n real and m synthetic rows they are multiplied by :math:`\sqrt{1 + n/m} / 2`, because so few rows differ by
     more than two halves of the real table do. Columns and pairs are fair at best where the mean hides one whose excess
     over its own floor is above max(2 floor, 0.05). Skill is AUC - 0.5, or 1 - RMSE / std. Privacy is as good as the
-    worse of its two scores. A standard error that is not finite counts as zero.
+    worst of its scores. A standard error that is not finite counts as zero.
 
     Args:
         report: what was measured.
@@ -218,6 +219,7 @@ def _utility_sentence(report: Report) -> tuple[str, str]:
 def _privacy_sentence(report: Report) -> tuple[str, str]:
     topic = "Privacy"
     closer, copies = measured(report, "closer_to_train"), measured(report, "exact_copies")
+    singled = measured(report, "singled_out")
     if closer is None and copies is None:
         return "fair", f"{topic}: not measured. {why_not(report, 'closer_to_train')}"
     outcomes: list[Outcome] = []
@@ -242,14 +244,23 @@ def _privacy_sentence(report: Report) -> tuple[str, str]:
         outcomes.append("unsure")
         parts.append(f"Exact copies were not counted. {why_not(report, 'exact_copies')}")
     else:
-        floor = known_floor(copies)
-        base = 0.0 if floor is None else floor
+        base = known_floor(copies) or 0.0
         limits = {"good": max(0.001, 0.1 * base), "poor": max(0.01, 0.5 * base)}
         outcomes.append(_judge(copies.value - base, _se(copies), **limits))
-        real = "" if floor is None else f"; among other real rows it is {percent(floor)}"
-        parts.append(f"{percent(copies.value)} of the synthetic rows equal a training row{real}.")
+        parts.append(f"{percent(copies.value)} of the synthetic rows equal a training row{_others(copies)}.")
+    if singled is not None:  # there are tables without numbers
+        base = known_floor(singled) or 0.0
+        outcomes.append(_judge(singled.value - base, _se(singled), good=max(0.01, base), poor=max(0.05, 4 * base)))
+        parts.append(
+            f"{percent(singled.value)} of the synthetic numbers are those of one training row alone{_others(singled)}."
+        )
     order = ("good", "fair", "poor")
     return max((_level(outcome) for outcome in outcomes), key=order.index), f"{topic}: {' '.join(parts)}"
+
+
+def _others(score: Score) -> str:
+    floor = known_floor(score)
+    return "" if floor is None else f"; among other real rows it is {percent(floor)}"
 
 
 def _chance(metric: Metric) -> float:
