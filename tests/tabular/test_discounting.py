@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorewise.tabular.discounting import MOST_DISCOUNT, MOST_PLACES, discount, endings, spread
+from scorewise.tabular.discounting import MOST_DISCOUNT, MOST_PLACES, discount, discounts, endings, spread
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.synthesizer import Synthesizer
 
@@ -66,6 +66,43 @@ def test_last_digits_are_followed_where_they_tell(
     assert len(frequent) == modulus
     assert remainders <= set(np.flatnonzero(frequent).tolist())
     assert frequent.sum() < len(remainders) + 10  # but for a few by accident
+
+
+def _codes(rows: int, rng: np.random.Generator) -> np.ndarray:
+    some = np.random.default_rng(5)
+    return rng.choice(some.choice(np.arange(1_000, 10_000), 300, replace=False), rows, p=some.dirichlet(np.ones(300)))
+
+
+@pytest.mark.parametrize("rows", [200, 1_000, 5_000])
+@pytest.mark.parametrize(
+    ("made", "unit", "listed"),
+    [(_codes, 1, True), (_amounts, 1, False), (_ages, 1, False), (_prices, 0.01, False), (_incomes, 1, False)],
+)
+def test_values_of_a_list_are_not_discounted(
+    made: Callable[[int, np.random.Generator], np.ndarray], unit: float, listed: bool, rows: int
+) -> None:
+    places, counts = np.unique(
+        np.rint(made(rows, np.random.default_rng(6)) / unit).astype(np.int64), return_counts=True
+    )
+    light = counts < 5
+    found = discounts(places, counts, light, endings(places[light]))
+    assert (found[~light] == 0).all()
+    assert discount(counts[light]) > 0
+    assert np.isin(found[light], [0, discount(counts[light])]).all()
+    assert (found[light] == 0).mean() == 1 if listed else (found[light] > 0).mean() > 0.9
+
+
+def test_endings_of_a_list_are_not_discounted_and_others_are() -> None:
+    rng = np.random.default_rng(7)
+    tariffs = 1_000 * rng.choice(rng.choice(2_000, 60, replace=False), 300)  # whole thousands, of a list
+    places, counts = np.unique(np.append(tariffs, rng.integers(0, 2_000_000, 300)), return_counts=True)
+    light = counts < 30
+    frequent = endings(places)
+    assert frequent[0]
+    found = discounts(places, counts, light, frequent)
+    whole = places % 1_000 == 0
+    assert (found[whole] == 0).all()
+    assert (found[~whole] > 0).all()
 
 
 @given(

@@ -3,11 +3,15 @@
 import numpy as np
 
 MOST_DISCOUNT = 0.95
-MODULI = (2, 5, 10, 20, 25, 50, 100, 250, 500, 1_000)
+MODULI = (2, 5, 10, 12, 20, 25, 50, 60, 100, 250, 300, 500, 900, 1_000, 3_600)
 FEWEST_NATS, LEAST_GAIN = 10.0, 0.05
 """What endings must tell of all values together, and of each, to be kept."""
 FREQUENT = 3, 2
 """How many values have a frequent ending: more than these, and these times chance."""
+NEIGHBOURS, FEWEST_ROWS = 10, 20
+"""Values to each side by which it is told how dense they are, and rows without which it is not told."""
+OFTEN = 2.0, 0.1
+"""How much more often than chance has it values recur that are from a list: these times, and this share of the rows."""
 MOST_PLACES = 4_000
 """New places of a column between which none need be, and most values of a column whose endings are kept."""
 
@@ -30,6 +34,56 @@ def discount(counts: np.ndarray) -> float:
     """
     once, twice = (int(np.count_nonzero(counts == c)) for c in (1, 2))
     return min(MOST_DISCOUNT, once / (once + 2 * twice)) if once else 0.0
+
+
+def kinds(places: np.ndarray, frequent: np.ndarray) -> np.ndarray:
+    """Tell values of frequent endings apart.
+
+    Args:
+        places: positions of values on their grid, shape (K,).
+        frequent: what `endings` gives, shape (M,).
+
+    Returns:
+        The remainders that are frequent, -1 for all others, int, shape (K,).
+    """
+    remainders = (places % len(frequent)).astype(np.int64)
+    return np.where(frequent[remainders], remainders, -1)
+
+
+def discounts(places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequent: np.ndarray) -> np.ndarray:
+    """Estimate by how much each value is discounted: nothing, where those of its kind are from a list.
+
+    Args:
+        places: increasing positions of distinct values on their grid, shape (K,).
+        counts: rows of each, shape (K,).
+        light: which of them may be discounted, bool, shape (K,).
+        frequent: what `endings` gives, shape (M,).
+
+    Returns:
+        In rows, shape (K,).
+    """
+    kind, found = kinds(places, frequent), np.where(light, discount(counts[light]), 0.0)
+    for one in np.unique(kind[light]).tolist():
+        own = kind == one
+        if _listed(places[own] // (1 if one < 0 else len(frequent)), counts[own], light[own]):
+            found[own] = 0.0
+    return found
+
+
+def _listed(places: np.ndarray, counts: np.ndarray, light: np.ndarray) -> bool:
+    """Whether values recur so much more often than chance has it that there are none between them.
+
+    Amounts meet where they are dense, so that a row has its value in common with others as often as places around it
+    have rows. Codes meet anywhere.
+    """
+    rows = counts[light].sum()
+    if rows < FEWEST_ROWS:
+        return False
+    near = np.arange(len(places))
+    first, last = np.maximum(near - NEIGHBOURS, 0), np.minimum(near + NEIGHBOURS, len(places) - 1)
+    taken = (last - first + 1) / (places[last] - places[first] + 1)
+    chance = float((counts * taken)[light].sum() / rows)
+    return bool(1 - np.count_nonzero(counts[light] == 1) / rows > OFTEN[0] * chance + OFTEN[1])
 
 
 def endings(places: np.ndarray) -> np.ndarray:
@@ -84,8 +138,7 @@ def spread(
         Increasing places, those of new values among them, and the rows that each stands for, shape (L,) each; there are
         about `MOST_PLACES` new ones at most, evenly spread between each two values where there are more.
     """
-    remainders = places % len(frequent)
-    kind = np.where(frequent[remainders], remainders, -1)
+    kind = kinds(places, frequent)
     order = np.lexsort((places, kind))
     old, given, unit = places[order], discounted[order], np.where(kind[order] < 0, 1, len(frequent))[:-1]
     fits = np.where(np.diff(kind[order]) == 0, np.diff(old) // unit - 1, 0)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from scorewise.tabular.discounting import MOST_PLACES, discount, endings, sides, spread
+from scorewise.tabular.discounting import MOST_PLACES, discounts, endings, sides, spread
 
 KNOTS = 2_000
 TAIL_VALUES = 30
@@ -187,11 +187,13 @@ def _gridded(
     """Knots and heights on a grid: two for the cell of each value that is kept, and of each new one with an ending."""
     with np.errstate(over="ignore"):  # of huge numbers, whose places are too many to count
         places = np.rint((distinct - distinct[0]) / step)
-    rows, given = counts.sum(), np.where(heavy, 0.0, discount(counts[~heavy]))
+    rows, given, frequent = counts.sum(), np.zeros(len(counts)), np.zeros(1, dtype=bool)
     if len(distinct) <= MOST_PLACES and places[-1] < FARTHEST_PLACE:
-        where = places.astype(np.int64)
-        if (frequent := endings(where[~heavy])).any():
-            where, each = spread(where, counts, given, frequent)
+        frequent = endings(places[~heavy].astype(np.int64))
+    if places[-1] < FARTHEST_PLACE:
+        given = discounts(places, counts, ~heavy, frequent)
+        if frequent.any():
+            where, each = spread(places.astype(np.int64), counts, given, frequent)
             return _cells(distinct[0] + where * step, (np.cumsum(each) - each) / rows, np.cumsum(each) / rows, step)
     above = np.cumsum(counts) / rows
     low, high = (above - counts / rows)[keep], above[keep]
