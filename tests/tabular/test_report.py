@@ -10,8 +10,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from scorewise.tabular import rows as rows_of
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.metrics import METRICS, UTILITY_OF_NUMBERS
+from scorewise.tabular.privacy import exact_copies, singled_out
 from scorewise.tabular.report import Report, evaluate
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
@@ -84,6 +86,7 @@ def test_a_copy_of_the_training_rows_is_found_out() -> None:
     found = evaluate(real, real, test=frame(200, 2), threads=1).scores
     assert found["shapes"].value == 0
     assert found["exact_copies"].value == 1
+    assert found["singled_out"].value > 0.1
     assert found["closer_to_train"].value > 0.7
     assert found["beta_recall"].value > 0.9
 
@@ -137,6 +140,17 @@ def test_the_tables_of_the_caller_are_left_alone() -> None:
     evaluate(tables[0], tables[1], test=tables[2], target="rich", threads=1)
     for table, copy in zip(tables, copies, strict=True):
         pd.testing.assert_frame_equal(table, copy)
+
+
+def test_floors_of_copying_are_those_of_test_rows_or_else_of_halves() -> None:
+    real, test = frame(400, 0), frame(100, 2)
+    schema = Schema.infer(to_arrow(real))
+    train, other = (schema.cells(to_arrow(one)) for one in (real, test))
+    halves = rows_of.halves(train, np.random.default_rng(0))
+    for held_out, sides in ((test, (train, other)), (None, halves)):
+        found = evaluate(real, frame(400, 1), test=held_out, threads=1).scores
+        for measure in (exact_copies, singled_out):
+            assert found[measure.__name__].floor == measure(*sides).value
 
 
 def test_what_is_not_measured_is_said() -> None:

@@ -208,9 +208,11 @@ def test_a_model_of_impossible_values_is_refused(
         Synthesizer.load(tmp_path / "model")
 
 
-@pytest.mark.usefixtures("thirty_steps")
 @pytest.mark.parametrize("given", [lambda _: None, Schema.infer, lambda table: Schema.infer(table).to_json()])
-def test_a_model_has_nothing_of_what_is_rare_where_that_is_hidden(given: Any, tmp_path: Path) -> None:
+def test_a_model_has_nothing_of_what_is_rare_where_that_is_hidden(
+    given: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 8)
     frame = _table(200)
     frame["group"] = frame["group"].cat.add_categories("secret")
     frame.loc[:3, "group"] = "secret"

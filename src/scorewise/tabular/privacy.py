@@ -119,7 +119,7 @@ def singled_out(train: Cells, synthetic: Cells) -> Score:
     for name, values in synthetic.numbers.items():
         known, counts = np.unique(train.numbers[name], return_counts=True)
         there += ~np.isnan(values)
-        hits += np.isin(values, known[counts == 1]) & ~np.isnan(values)
+        hits += np.isin(values, known[counts == 1])  # NaN is in nothing
     total, found = there.sum(), hits.sum()
     if total == 0:
         raise UnmeasuredError(
