@@ -92,6 +92,14 @@ def test_values_of_a_list_are_not_discounted(
     assert (found[light] == 0).mean() == 1 if listed else (found[light] > 0).mean() > 0.9
 
 
+def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
+    rng = np.random.default_rng(8)
+    seconds = np.where(rng.random(600) < 0.3, 10**8 * rng.integers(0, 60, 600), rng.integers(0, 60 * 10**8, 600))
+    places, counts = np.unique(seconds, return_counts=True)  # of an average, some are whole
+    light = counts < 5
+    assert (discounts(places, counts, light, np.zeros(1, dtype=bool))[light] > 0.5).all()
+
+
 def test_endings_of_a_list_are_not_discounted_and_others_are() -> None:
     rng = np.random.default_rng(7)
     tariffs = 1_000 * rng.choice(rng.choice(2_000, 60, replace=False), 300)  # whole thousands, of a list

@@ -10,8 +10,9 @@ FREQUENT = 3, 2
 """How many values have a frequent ending: more than these, and these times chance."""
 NEIGHBOURS, FEWEST_ROWS = 10, 20
 """Values to each side by which it is told how dense they are, and rows without which it is not told."""
-OFTEN = 2.0, 0.1
-"""How much more often than chance has it values recur that are from a list: these times, and this share of the rows."""
+OFTEN = 2.0, 0.1, 0.5
+"""How much more often than chance has it values recur that are from a list: these times, and this share of the rows;
+and the share of the rows in which they do at least."""
 MOST_PLACES = 4_000
 """New places of a column between which none need be, and most values of a column whose endings are kept."""
 
@@ -74,7 +75,7 @@ def _listed(places: np.ndarray, counts: np.ndarray, light: np.ndarray) -> bool:
     """Whether values recur so much more often than chance has it that there are none between them.
 
     Amounts meet where they are dense, so that a row has its value in common with others as often as places around it
-    have rows. Codes meet anywhere.
+    have rows. Codes meet anywhere. Where most rows have a value of their own it is a person's, whatever else recurs.
     """
     rows = counts[light].sum()
     if rows < FEWEST_ROWS:
@@ -83,7 +84,7 @@ def _listed(places: np.ndarray, counts: np.ndarray, light: np.ndarray) -> bool:
     first, last = np.maximum(near - NEIGHBOURS, 0), np.minimum(near + NEIGHBOURS, len(places) - 1)
     taken = (last - first + 1) / (places[last] - places[first] + 1)
     chance = float((counts * taken)[light].sum() / rows)
-    return bool(1 - np.count_nonzero(counts[light] == 1) / rows > OFTEN[0] * chance + OFTEN[1])
+    return bool(1 - np.count_nonzero(counts[light] == 1) / rows > max(OFTEN[0] * chance + OFTEN[1], OFTEN[2]))
 
 
 def endings(places: np.ndarray) -> np.ndarray:
