@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorewise.tabular.discounting import MOST_DISCOUNT, MOST_PLACES, discount, discounts, endings, spread
+from scorewise.tabular.discounting import MOST_DISCOUNT, MOST_PLACES, NO_ENDINGS, discount, discounts, endings, spread
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.synthesizer import Synthesizer
 
@@ -97,7 +97,7 @@ def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
     seconds = np.where(rng.random(600) < 0.3, 10**8 * rng.integers(0, 60, 600), rng.integers(0, 60 * 10**8, 600))
     places, counts = np.unique(seconds, return_counts=True)  # of an average, some are whole
     light = counts < 5
-    assert (discounts(places, counts, light, np.zeros(1, dtype=bool))[light] > 0.5).all()
+    assert (discounts(places, counts, light, NO_ENDINGS)[light] > 0.5).all()
 
 
 def test_endings_of_a_list_are_not_discounted_and_others_are() -> None:

@@ -13,6 +13,8 @@ NEIGHBOURS, FEWEST_ROWS = 10, 20
 OFTEN = 2.0, 0.1, 0.5
 """How much more often than chance has it values recur that are from a list: these times, and this share of the rows;
 and the share of the rows in which they do at least."""
+NO_ENDINGS = np.zeros(1, dtype=bool)
+"""What `endings` gives where none are frequent."""
 MOST_PLACES = 4_000
 """New places of a column between which none need be, and most values of a column whose endings are kept."""
 
@@ -95,9 +97,9 @@ def endings(places: np.ndarray) -> np.ndarray:
 
     Returns:
         Which remainders are frequent, bool, shape (M,), by the one of `MODULI` whose remainders foretell each value
-        best from the others; `[False]` where none tell enough.
+        best from the others; `NO_ENDINGS` where none tell enough.
     """
-    frequent = np.zeros(1, dtype=bool)
+    frequent = NO_ENDINGS
     most = max(FEWEST_NATS, LEAST_GAIN * len(places))
     for modulus in MODULI:
         remainders = places % modulus
@@ -108,17 +110,19 @@ def endings(places: np.ndarray) -> np.ndarray:
     return frequent
 
 
-def sides(room: np.ndarray) -> np.ndarray:
-    """Count the sides of each value on which there is room for new ones.
+def to_sides(given: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share out what each value gives: half to each side, or all to the only one on which there is room.
 
     Args:
+        given: what each value gives, shape (K,).
         room: whether there is some between each value and the next, bool, shape (K - 1,).
 
     Returns:
-        Shape (K,).
+        What each gives to the side before it, and to that after it, shape (K,) each; 0 where there is no room.
     """
-    found: np.ndarray = np.append(0, room) + np.append(room, 0)
-    return found
+    before, after = np.append(False, room), np.append(room, False)
+    each = given / np.maximum(before.astype(np.int64) + after, 1)
+    return np.where(before, each, 0.0), np.where(after, each, 0.0)
 
 
 def spread(
@@ -141,12 +145,12 @@ def spread(
     """
     kind = kinds(places, frequent)
     order = np.lexsort((places, kind))
-    old, given, unit = places[order], discounted[order], np.where(kind[order] < 0, 1, len(frequent))[:-1]
+    old, unit = places[order], np.where(kind[order] < 0, 1, len(frequent))[:-1]
     fits = np.where(np.diff(kind[order]) == 0, np.diff(old) // unit - 1, 0)
     room = fits > 0
-    each = given / np.maximum(sides(room), 1)
-    rows = counts[order] - each * sides(room)
-    shared, fits = (each[:-1] + each[1:])[room], fits[room]
+    before, after = to_sides(discounted[order], room)
+    rows = counts[order] - (before + after)
+    shared, fits = (after[:-1] + before[1:])[room], fits[room]
     taken = np.minimum(fits, max(1, MOST_PLACES // max(1, len(fits))))
     gap = np.repeat(np.arange(len(taken)), taken)
     turn = np.arange(len(gap)) - (np.cumsum(taken) - taken)[gap]

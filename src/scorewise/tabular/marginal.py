@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from scorewise.tabular.discounting import MOST_PLACES, discounts, endings, sides, spread
+from scorewise.tabular.discounting import MOST_PLACES, NO_ENDINGS, discounts, endings, spread, to_sides
 
 KNOTS = 2_000
 TAIL_VALUES = 30
@@ -187,21 +187,17 @@ def _gridded(
     """Knots and heights on a grid: two for the cell of each value that is kept, and of each new one with an ending."""
     with np.errstate(over="ignore"):  # of huge numbers, whose places are too many to count
         places = np.rint((distinct - distinct[0]) / step)
-    rows, given, frequent = counts.sum(), np.zeros(len(counts)), np.zeros(1, dtype=bool)
-    if len(distinct) <= MOST_PLACES and places[-1] < FARTHEST_PLACE:
-        frequent = endings(places[~heavy].astype(np.int64))
+    rows, given = counts.sum(), np.zeros(len(counts))
     if places[-1] < FARTHEST_PLACE:
+        frequent = endings(places[~heavy].astype(np.int64)) if len(distinct) <= MOST_PLACES else NO_ENDINGS
         given = discounts(places, counts, ~heavy, frequent)
         if frequent.any():
             where, each = spread(places.astype(np.int64), counts, given, frequent)
-            return _cells(distinct[0] + where * step, (np.cumsum(each) - each) / rows, np.cumsum(each) / rows, step)
+            above = np.cumsum(each)
+            return _cells(distinct[0] + where * step, (above - each) / rows, above / rows, step)
     above = np.cumsum(counts) / rows
-    low, high = (above - counts / rows)[keep], above[keep]
-    room = np.diff(places[keep]) > 1
-    given = given[keep] / rows / np.maximum(sides(room), 1)
-    low[1:] += np.where(room, given[1:], 0.0)
-    high[:-1] -= np.where(room, given[:-1], 0.0)
-    return _cells(distinct[keep], low, high, step)
+    before, after = to_sides(given[keep] / rows, np.diff(places[keep]) > 1)
+    return _cells(distinct[keep], (above - counts / rows)[keep] + before, above[keep] - after, step)
 
 
 def _cells(values: np.ndarray, low: np.ndarray, high: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:

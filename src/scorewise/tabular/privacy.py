@@ -90,8 +90,7 @@ def exact_copies(train: Cells, synthetic: Cells) -> Score:
     known = set(_row_bytes(train))
     total = rows.count(synthetic)
     copies = sum(row in known for row in _row_bytes(synthetic))
-    near = (copies + 1) / (total + 2)
-    return Score(copies / total, float(np.sqrt(near * (1 - near) / total)))
+    return Score(copies / total, _binomial_error(copies, total))
 
 
 def singled_out(train: Cells, synthetic: Cells) -> Score:
@@ -120,15 +119,20 @@ def singled_out(train: Cells, synthetic: Cells) -> Score:
         known, counts = np.unique(train.numbers[name], return_counts=True)
         there += ~np.isnan(values)
         hits += np.isin(values, known[counts == 1])  # NaN is in nothing
-    total, found = there.sum(), hits.sum()
+    total, found = float(there.sum()), float(hits.sum())
     if total == 0:
         raise UnmeasuredError(
             "Whether rows are singled out by their numbers needs numbers, however: none are in the synthetic rows. "
             "Read the share of exact copies instead."
         )
-    share, near = found / total, (found + 1) / (total + 2)
-    spread = np.sqrt(np.square(hits - share * there).sum()) / total
-    return Score(float(share), float(max(spread, np.sqrt(near * (1 - near) / total))))
+    share = found / total
+    spread = float(np.sqrt(np.square(hits - share * there).sum()) / total)
+    return Score(share, max(spread, _binomial_error(found, total)))
+
+
+def _binomial_error(found: float, total: float) -> float:
+    near = (found + 1) / (total + 2)
+    return float(np.sqrt(near * (1 - near) / total))
 
 
 def _row_bytes(cells: Cells) -> list[bytes]:
