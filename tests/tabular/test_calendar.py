@@ -1,5 +1,6 @@
 """Moments that are told by the calendar: days, weekdays, months and times come back, and others follow them."""
 
+import datetime
 import json
 
 import numpy as np
@@ -16,6 +17,8 @@ from scorewise.tabular.table import TableError, to_arrow
 
 ROWS = 2_000
 START = pd.Timestamp("1968-12-31 22:30")
+NIGHT = datetime.time()
+SHIFTED = "America/Sao_Paulo"  # where the clock is put forward and back at midnight
 
 
 def _found(when: pd.Series, fixed: tuple[str, ...] = ()) -> tuple[Calendar | None, np.ndarray]:
@@ -31,6 +34,12 @@ def _moments(span: int, unit: str, rows: int = ROWS, start: pd.Timestamp = START
     return pd.Series(start + pd.to_timedelta(count, unit=unit))
 
 
+def _since_midnight(when: pd.Timestamp) -> float:
+    """Seconds since the first moment of the day."""
+    zone = when.tzinfo or datetime.UTC
+    return when.replace(tzinfo=zone).timestamp() - datetime.datetime.combine(when.date(), NIGHT, zone).timestamp()
+
+
 @pytest.mark.parametrize(
     ("when", "numbers"),
     [
@@ -42,6 +51,16 @@ def _moments(span: int, unit: str, rows: int = ROWS, start: pd.Timestamp = START
         (_moments(1_440 * 30, "min").dt.tz_localize("UTC"), ("time", "week")),
         (_moments(86_400 * 20_000, "s", start=pd.Timestamp("1920-01-01")), ("time", "year", "day")),
         (_moments(1_400, "D").dt.to_period("M").dt.to_timestamp(), ("year", "day")),
+        (_moments(24 * 800, "h").dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin"), ("time", "year", "week")),
+        (_moments(1_440 * 200, "min").dt.tz_localize("UTC").dt.tz_convert("-09:30"), ("time", "week")),
+        (
+            _moments(24 * 7_000, "h", start=pd.Timestamp("1999-01-01")).dt.tz_localize("UTC").dt.tz_convert(SHIFTED),
+            ("time", "year", "day"),
+        ),
+        (
+            pd.Series(pd.date_range("2019-01-01", periods=700, tz="America/New_York").repeat(3)),
+            ("time", "week"),
+        ),
     ],
 )
 def test_parts_of_moments_are_those_of_the_clock_and_the_calendar_and_come_back(
@@ -60,13 +79,13 @@ def test_parts_of_moments_are_those_of_the_clock_and_the_calendar_and_come_back(
         "year": start - 1970,
         "week": iso.week - 1
         if "year" in numbers
-        else (there - pd.Timestamp("1969-12-29", tz=there.dt.tz)).dt.days // 7,
+        else (there.dt.tz_localize(None) - pd.Timestamp("1969-12-29")).dt.days // 7,
         "day": there.dt.day_of_year - 1,
     }
     for part in {*numbers, "weekday"} - {"time"}:
         assert parts[part][known].tolist() == wanted[part].tolist(), part
     if "time" in numbers:
-        times = (there - there.dt.normalize()).dt.total_seconds().to_numpy()
+        times = np.array([_since_midnight(one) for one in there])
         tick = 86_400 / calendar.length
         np.testing.assert_allclose(parts["time"][known] * tick + times.min() % tick, times)
     codes = np.nan_to_num(parts["weekday"], nan=WEEK).astype(np.int64)
@@ -78,7 +97,7 @@ def test_parts_of_moments_are_those_of_the_clock_and_the_calendar_and_come_back(
 @pytest.mark.parametrize("weekdays", [True, False])
 def test_a_day_that_there_is_not_becomes_the_nearest_one_that_there_is(weekdays: bool) -> None:
     days = np.sort(np.random.default_rng(0).choice(700, 500, replace=False)) + 14_000
-    calendar = Calendar(1, 0, 14_000, weekdays, False, False, days)
+    calendar = Calendar(1, 0, 14_000, weekdays, False, False, None, days)
     made = np.arange(-30.0, 730.0)
     parts = {part: calendar.part(made, part) for part in (*calendar.numbers, "weekday")}
     found = calendar.moments(parts | {"weekday": parts["weekday"].astype(np.int64)}) + 14_000
@@ -93,7 +112,6 @@ def test_what_does_not_recur_is_not_told() -> None:
     assert _found(_moments(5, "D"))[0] is None  # few days
     assert _found(pd.Series(START + pd.to_timedelta(7 * (np.arange(ROWS) % 60), unit="D")))[0] is None  # Tuesdays
     assert _found(pd.Series(START + pd.to_timedelta(7 * (np.arange(ROWS) % 900), unit="h")))[0] is None
-    assert _found(_moments(24 * 400, "h").dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin"))[0] is None
     yearly = pd.Series([START.normalize() + pd.DateOffset(years=int(n)) for n in np.arange(ROWS) % 50])
     assert _found(yearly)[0] is None
 
@@ -138,7 +156,14 @@ def test_a_codec_with_a_calendar_gives_the_table_back_and_is_written_and_read() 
         Codec.fit(_rides()).encode(rides.drop(columns=["hour"]))
     said, arrays = json.loads(json.dumps(codec.to_json())), codec.arrays()
     assert Codec.from_parts(said, arrays).decode(made).equals(codec.decode(made))
-    for name, value in (("phase", 24), ("phase", -1), ("years", "moon"), ("first", 2**60)):
+    for name, value in (
+        ("phase", 86_400 * 10**9),
+        ("length", 0),
+        ("phase", -1),
+        ("years", "moon"),
+        ("first", 2**60),
+        ("zone", "moon"),
+    ):
         damaged = {**said, "calendars": {"when": {**said["calendars"]["when"], name: value}}}
         with pytest.raises(ValueError, match="a calendar must have days"):
             Codec.from_parts(damaged, arrays)
@@ -146,6 +171,74 @@ def test_a_codec_with_a_calendar_gives_the_table_back_and_is_written_and_read() 
         Codec.from_parts(said, {**arrays, "calendar.0": arrays["calendar.0"].flip(0)})
     with pytest.raises(ValueError, match="with their parts"):
         Codec.from_parts({**said, "calendars": {"rides": said["calendars"]["when"]}}, arrays)
+
+
+def _zoned(rides: pd.DataFrame, zone: str) -> pd.DataFrame:
+    """The same moments by the clock of a zone."""
+    return rides.assign(when=rides["when"].dt.tz_localize("UTC").dt.tz_convert(zone))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", SHIFTED, "Asia/Kolkata", "-09:30"])
+def test_in_a_zone_hours_and_weekdays_are_those_of_its_clock(zone: str) -> None:
+    rides = _zoned(_rides(4_000), zone)
+    rides["hour"], rides["name"] = rides["when"].dt.hour, rides["when"].dt.day_name()
+    codec = Codec.fit(rides)
+    assert codec.calendars["when"].zone == zone
+    assert codec.determined.children == {"hour", "name"}
+    weekdays = codec.compact(to_arrow(rides)).codes[:, codec.names.index(("when", "weekday"))]
+    assert weekdays.tolist() == rides["when"].dt.day_of_week.tolist()
+    assert codec.decode(codec.encode(rides)).equals(to_arrow(rides))
+    read = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    made = np.random.default_rng(0).normal(size=(2_000, codec.layout.width))
+    decoded = read.decode(made)
+    assert decoded.equals(codec.decode(made))
+    frame = decoded.to_pandas()
+    assert frame["hour"].tolist() == frame["when"].dt.hour.tolist()
+    assert frame["name"].tolist() == frame["when"].dt.day_name().tolist()
+    cells = read.schema.cells(decoded)
+    shown = with_parts(read.schema, cells).numbers
+    assert shown[part_of("when", "weekday")].tolist() == frame["when"].dt.day_of_week.tolist()
+
+
+def test_days_that_begin_by_the_clock_of_a_zone_are_made_as_such() -> None:
+    days = (
+        pd.date_range("2019-01-01", periods=700, tz="America/New_York")
+        .to_series()
+        .sample(ROWS, replace=True, random_state=0)
+    )
+    noise = np.random.default_rng(0).normal(size=ROWS).round(2)
+    frame = pd.DataFrame({"day": days.reset_index(drop=True), "x": noise})
+    codec = Codec.fit(frame)
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    made = codec.decode(np.random.default_rng(1).normal(size=(ROWS, codec.layout.width))).to_pandas()["day"]
+    assert made.dt.normalize().equals(made)
+    assert made.nunique() > 600
+    assert made.dt.year.isin([2019, 2020]).all()
+
+
+def test_text_with_an_offset_goes_by_its_clock() -> None:
+    rides = _rides()
+    texts = rides.assign(when=rides["when"].dt.strftime("%Y-%m-%d %H:%M") + "+05:30")
+    codec = Codec.fit(texts)
+    assert codec.calendars["when"].zone == "+05:30"
+    weekdays = codec.compact(to_arrow(texts)).codes[:, codec.names.index(("when", "weekday"))]
+    assert weekdays.tolist() == rides["when"].dt.day_of_week.tolist()
+    assert codec.decode(codec.encode(texts)).equals(to_arrow(texts))
+
+
+def test_a_zone_without_a_known_clock_has_no_calendar() -> None:
+    hours = pa.array(np.arange(ROWS) * 3_600, pa.timestamp("s", "Mars/Base"))
+    table = pa.table({"when": hours, "hour": pa.array(np.arange(ROWS) % 24)})
+    codec = Codec.fit(table)
+    assert codec.calendars == {}
+    assert codec.decode(codec.encode(table)).equals(table)
+    rides = _zoned(_rides(), "Europe/Berlin")
+    fitted = Codec.fit(rides)
+    said = fitted.to_json()
+    for name in ("Mars/Base", 7, "../../etc"):
+        damaged = {**said, "calendars": {"when": {**said["calendars"]["when"], "zone": name}}}
+        with pytest.raises(ValueError, match="a calendar must have days"):
+            Codec.from_parts(damaged, fitted.arrays())
 
 
 def test_rows_follow_the_hours_and_the_weekdays_of_the_table(tmp_path: object) -> None:

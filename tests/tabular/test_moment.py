@@ -157,12 +157,28 @@ def test_a_moment_that_determines_others_is_not_determined() -> None:
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Sao_Paulo", "+05:30"])
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_parts_are_those_that_the_clock_of_a_zone_shows(zone: str, unit: str) -> None:
+    at = _moments(days=4_000).tz_localize("UTC").tz_convert(zone).as_unit(unit)  # type: ignore[arg-type]
+    table = to_arrow(_rides(at))
+    column = Schema.infer(table).column("at")
+    values = Schema.infer(table).cells(table).numbers["at"]
+    assert part(column, values, "hour").tolist() == at.hour.tolist()
+    assert part(column, values, "weekday").tolist() == at.day_of_week.tolist()
+    assert part(column, values, "day").tolist() == at.day.tolist()
+
+
 @pytest.mark.parametrize(
     ("dtype", "named"),
     [
         (pa.timestamp("us"), {"hour", "minute", "weekday", "month", "day", "week", "year", "year and month"}),
         (pa.timestamp("ns", "UTC"), {"hour", "minute", "weekday", "month", "day", "week", "year", "year and month"}),
-        (pa.timestamp("s", "Europe/Berlin"), set()),
+        (
+            pa.timestamp("s", "Europe/Berlin"),
+            {"hour", "minute", "weekday", "month", "day", "week", "year", "year and month"},
+        ),
+        (pa.timestamp("s", "Mars/Base"), set()),
         (pa.date32(), {"weekday", "month", "day", "week", "year", "year and month"}),
         (pa.time64("us"), {"hour", "minute"}),
         (pa.duration("s"), set()),

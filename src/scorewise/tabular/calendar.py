@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from scorewise.tabular import moment
+from scorewise.tabular import moment, zone
 from scorewise.tabular.column import Column
 from scorewise.tabular.schema import Cells, Schema
 
@@ -18,7 +18,8 @@ RECURRING = 0.5
 SHOWN = ("weekday", "time", "day")
 """Parts of moments that trees are shown."""
 WEEK = 7
-_DAY, _YEAR = 86_400 * 10**9, 365
+_SECOND = 10**9
+_DAY, _YEAR = 86_400 * _SECOND, 365
 _THURSDAY = 3  # of weekdays; so was the first of January 1970, from which types count
 _EXACT = 2**53
 
@@ -30,15 +31,17 @@ class Calendar(NamedTuple):
     are finer than the noise, and what they tell of other columns would be lost. So they are coordinates of their own,
     which put together are the moment: "year" where seasons recur, "week" of that year (else from 1970) where weekdays
     do, "day" where they do not, and "time" where days have times, are numbers; the weekday is a code. Weeks and their
-    years are those of ISO 8601.
+    years are those of ISO 8601. In a zone days begin when its clock says so, and the time counts from there: that is
+    the time of the clock, but for the rest of a day on which it is put forward or back.
 
     Attributes:
         length: ticks of a day, 1 or more; 1 of dates.
-        phase: ticks of the first day before the origin, `0 <= phase < length`.
+        phase: nanoseconds of the first day before the origin, `0 <= phase`, less than a day; 0 of dates.
         first: the day of the origin, counted from the first of January 1970.
         weekdays: whether weekdays are told.
         years: whether years are told.
         missing: whether cells are missing, which have a weekday of their own.
+        zone: the zone whose days they are; None for UTC.
         days: the days that there are, counted from 1970, increasing, int64, shape (D,).
     """
 
@@ -48,6 +51,7 @@ class Calendar(NamedTuple):
     weekdays: bool
     years: bool
     missing: bool
+    zone: str | None
     days: np.ndarray
 
     @property
@@ -73,11 +77,12 @@ class Calendar(NamedTuple):
             days from Monday; NaN where missing, shape (N,).
         """
         gone = np.isnan(moments)
-        ticks = np.where(gone, 0, moments + self.phase)
-        day = np.floor(ticks / self.length)
+        ticks = np.where(gone, 0, moments)
+        since = np.floor((ticks + self.phase // self._tick) / self.length).astype(np.int64) + self.first
+        if self.zone is not None:  # no clock is a whole day ahead of UTC or behind it
+            since += (self._midnights(since + 1) <= ticks).astype(np.int64) - (self._midnights(since) > ticks)
         if name == "time":
-            return np.where(gone, np.nan, ticks - self.length * day)
-        since = day.astype(np.int64) + self.first
+            return np.where(gone, np.nan, ticks - self._midnights(since))
         weekday = _weekday(since)
         if name == "weekday":
             return np.where(gone, np.nan, weekday)
@@ -109,8 +114,18 @@ class Calendar(NamedTuple):
             days = thursday - _THURSDAY + parts["weekday"]
         else:
             days = start + whole["day"]
-        ticks = self.length * (self._settled(days) - self.first) - self.phase
-        return np.where(gone, np.nan, ticks + whole.get("time", 0))
+        return np.where(gone, np.nan, self._midnights(self._settled(days)) + whole.get("time", 0))
+
+    def _midnights(self, days: np.ndarray) -> np.ndarray:
+        """The first ticks of days, from the origin."""
+        ahead = 0 if self.zone is None else zone.ahead(self.zone, days) * _SECOND
+        ticks: np.ndarray = self.length * (days - self.first) - (self.phase + ahead) // self._tick
+        return ticks
+
+    @property
+    def _tick(self) -> int:
+        """Nanoseconds of a tick."""
+        return _DAY // self.length
 
     def _settled(self, days: np.ndarray) -> np.ndarray:
         """The nearest days that there are."""
@@ -142,12 +157,13 @@ class Calendar(NamedTuple):
             KeyError: if a part is missing.
             ValueError: if it is not of that form.
         """
-        length, phase, first, *told = (said[name] for name in cls._fields[:-1])
-        weekdays, years, missing = told
-        sound = 0 <= phase < length and abs(first) < _EXACT and all(isinstance(one, bool) for one in told)
+        length, phase, first, weekdays, years, missing, place = (said[name] for name in cls._fields[:-1])
+        sound = 1 <= length <= _DAY and 0 <= phase < _DAY and abs(first) < _EXACT
+        sound = sound and all(isinstance(one, bool) for one in (weekdays, years, missing))
+        sound = sound and (place is None or (isinstance(place, str) and zone.is_known(place)))
         if not (sound and days.ndim == 1 and len(days) > 0 and bool((np.diff(days) > 0).all())):
             raise ValueError(f"a calendar must have days in increasing order, however: {dict(said)}, {days.shape}")
-        return cls(length, phase, first, weekdays, years, missing, days)
+        return cls(length, phase, first, weekdays, years, missing, place, days)
 
 
 def find_calendars(
@@ -157,7 +173,7 @@ def find_calendars(
 
     That takes `FEWEST_DAYS` different days, and something that recurs: times of the day, weekdays in the weeks, or
     months in `FEWEST_YEARS` years. Of a few days in many years, such as birthdays, weekdays do not. Moments in a zone
-    other than UTC are left as they are, as their hours are not those of the clock.
+    whose clock is not known here are left as they are.
 
     Args:
         columns: number columns.
@@ -207,8 +223,9 @@ def _blank(column: Column) -> Calendar | None:
     if "weekday" not in moment.parts(column) or _DAY % column.tick_ns:
         return None
     length = _DAY // column.tick_ns
-    first, rest = divmod(column.origin_ns, _DAY)
-    return Calendar(length, rest // column.tick_ns, first, False, False, False, np.zeros(0, dtype=np.int64))
+    first, phase = divmod(column.origin_ns, _DAY)
+    days = np.zeros(0, dtype=np.int64)
+    return Calendar(length, phase, first, False, False, False, column.zone, days)
 
 
 def _calendar(column: Column, values: np.ndarray) -> Calendar | None:

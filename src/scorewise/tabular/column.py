@@ -121,6 +121,14 @@ class Column:
         return self.dtype if self.written is None else written.dtype_of(self.written)
 
     @property
+    def zone(self) -> str | None:
+        """The zone whose clock its moments go by; None where that is UTC's, or they have none."""
+        if self.written is not None:
+            return written.zone(self.written)
+        named: str | None = getattr(self.dtype, "tz", None)
+        return None if named == "UTC" else named
+
+    @property
     def origin_ns(self) -> int:
         """The point that temporal cells are counted from, in nanoseconds."""
         return (self.origin or 0) * dtype.nanoseconds(self.counted)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import dtype
+from scorewise.tabular import dtype, zone
 from scorewise.tabular.column import Column
 from scorewise.tabular.relation import FEWEST_TOLD, Function, lookup, told
 
@@ -34,7 +34,8 @@ def parts(column: Column) -> tuple[str, ...]:
 
     Returns:
         Of a date "weekday", "month", "day", "week" (ISO 8601), "year", "year and month"; of a time of the day "hour",
-        "minute"; of both all of them. None of a column that holds no moments, or moments in a zone other than UTC.
+        "minute"; of both all of them. None of a column that holds no moments, or moments in a zone whose clock is not
+        known here.
     """
     family = dtype.family(column.counted)
     if family == "time":
@@ -43,11 +44,11 @@ def parts(column: Column) -> tuple[str, ...]:
         return ()
     if pa.types.is_date(column.counted):
         return tuple(_OF_DATES)
-    return tuple(_PARTS) if column.counted.tz in {None, "UTC"} else ()  # type: ignore[attr-defined]
+    return tuple(_PARTS) if column.zone is None or zone.is_known(column.zone) else ()
 
 
 def part(column: Column, values: np.ndarray, name: str) -> np.ndarray:
-    """Give a part of the moments of a column.
+    """Give a part of the moments of a column, as the clock of its zone has it.
 
     Args:
         column: a number column that has it.
@@ -57,7 +58,8 @@ def part(column: Column, values: np.ndarray, name: str) -> np.ndarray:
     Returns:
         Whole numbers in float64, NaN where missing, shape (N,).
     """
-    found = _PARTS[name](column.moments(values))
+    moments = column.moments(values)
+    found = _PARTS[name](moments if column.zone is None else zone.local(moments, column.zone))
     return np.asarray(found.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 

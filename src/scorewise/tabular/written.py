@@ -149,6 +149,19 @@ def dtype_of(form: str) -> pa.DataType:
     return pa.timestamp("ms" if "%3f" in form else "us" if "%f" in form else "s")
 
 
+def zone(form: str) -> str | None:
+    """Name the zone whose clock a form shows.
+
+    Args:
+        form: The form.
+
+    Returns:
+        Its offset from UTC, such as "+05:30"; None where that is none.
+    """
+    minutes = abs(_offset(form)) // 60
+    return f"{'-' if _offset(form) < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}" if minutes else None
+
+
 def limits(form: str) -> tuple[int, int]:
     """Give the first and the last moment that a form can write.
 
