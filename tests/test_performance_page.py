@@ -79,6 +79,11 @@ def test_what_the_discount_is_worth_is_that_of_the_file(load: Any) -> None:
     assert load("singled").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
 
 
+def test_what_detection_finds_of_matched_columns_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "matched.json").read_text(encoding="utf-8"))
+    assert load("matched").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
+
+
 def test_the_peak_in_the_readme_is_that_of_a_cpu_without_bfloat16() -> None:
     found = json.loads((ROOT / "benchmarks" / "fidelity_float32.json").read_text(encoding="utf-8"))
     peak = found["credit_default"]["peak MB of fit and sample"]

@@ -5,6 +5,7 @@ import pytest
 
 from scorewise.tabular import rows
 from scorewise.tabular.detection import detection, detection_differences, detection_linear
+from scorewise.tabular.privacy import closer_to_train
 from scorewise.tabular.schema import Cells
 from scorewise.tabular.score import UnmeasuredError
 
@@ -72,6 +73,19 @@ def test_differences_show_a_broken_equality() -> None:
 def test_copies_push_the_area_below_one_half() -> None:
     real = table(400, 0)
     assert detection(real, real, threads=1).value < 0.45
+
+
+def test_new_rows_whose_columns_are_matched_are_found_less_often_than_by_guessing() -> None:
+    generator = np.random.default_rng(0)
+    real, other, held = (
+        generator.normal(size=(500, 3)) @ np.random.default_rng(1).normal(size=(3, 8)) + generator.normal(size=(500, 8))
+        for _ in range(3)
+    )
+    matched = np.take_along_axis(np.sort(real, 0), other.argsort(0).argsort(0), 0)
+    tables = [Cells({f"x{j}": x[:, j] for j in range(8)}, {}) for x in (real, other, matched, held)]
+    assert abs(detection(tables[0], tables[1]).value - 0.5) < 0.06
+    assert detection(tables[0], tables[2]).value < 0.35
+    assert abs(closer_to_train(tables[0], tables[3], tables[2]).value - 0.5) < 0.05  # though no row is copied
 
 
 def test_tables_may_differ_in_size_and_in_levels() -> None:

@@ -82,7 +82,7 @@ def test_verdict_expects_more_error_of_few_synthetic_rows(
         (0.701, "poor"),
         (1.0, "poor"),
         (0.451, "good"),
-        (0.31, "fair"),
+        (0.449, "poor"),
         (0.1, "poor"),
     ],
 )
@@ -91,18 +91,33 @@ def test_verdict_of_detection_is_that_of_the_detector_further_from_guessing(
     report: Callable[..., Report], scores: Callable[..., dict[str, Score]], key: str, value: float, level: str
 ) -> None:
     blind = {"detection": Score(0.5, 0.0, 0.5), "detection_differences": Score(0.5, 0.0, 0.5)}
-    measured = report(scores=scores(**{**blind, key: Score(value, 0.0, 0.5, 0.0)}))
+    copied = {"closer_to_train": Score(0.7, 0.0, 0.5)}
+    measured = report(scores=scores(**{**blind, **copied, key: Score(value, 0.0, 0.5, 0.0)}))
     assert level_of("Told apart by a machine", measured) == level
 
 
-def test_verdict_says_what_detection_below_guessing_means(report: Callable[..., Report]) -> None:
-    for value, expected in ((0.3, True), (0.46, False), (0.7, False)):
-        [words] = [
-            words
-            for _, words in verdict(report(scores={"detection": Score(value, 0.0, 0.5)}))
-            if words.startswith("Told apart")
-        ]
-        assert ("a sign of copied rows" in words) == expected
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.46, 0.75])
+@pytest.mark.parametrize(
+    ("closer", "level", "said"),
+    [
+        (Score(0.7, 0.0, 0.5), "poor", "a sign of copied rows"),
+        (Score(0.53, 0.0, 0.5), "fair", "would be, or rows are copied"),
+        (Score(0.5, 0.1, 0.5), "fair", "would be, or rows are copied"),
+        (None, "fair", "would be, or rows are copied"),
+        (Score(0.505, 0.0, 0.5), "good", "no, less often than by guessing: columns are matched more exactly"),
+    ],
+)
+def test_verdict_says_what_detection_below_guessing_means(
+    report: Callable[..., Report], value: float, closer: Score | None, level: str, said: str
+) -> None:
+    scores = {"detection": Score(value, 0.0, 0.5)} | ({} if closer is None else {"closer_to_train": closer})
+    [(found, words)] = [
+        (found, words) for found, words in verdict(report(scores=scores)) if words.startswith("Told apart")
+    ]
+    below = value < 0.45
+    assert (said in words) == below
+    assert ("copied" in words) == (below and "copied" in said)
+    assert found == (level if below else "good" if value < 0.5 else "poor")
 
 
 @pytest.mark.parametrize(

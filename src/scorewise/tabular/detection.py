@@ -79,8 +79,10 @@ def detection(real: Cells, synthetic: Cells, *, seed: int = 0, threads: int = 1)
     """Measure how well gradient boosting tells synthetic rows from real ones.
 
     The AUC over the out-of-fold predictions of 5 stratified folds; LightGBM with the settings of `boosting.fit`, levels
-    as levels, missing as missing, no early stopping, at most 30,000 rows a side. Below 0.5 is a sign of copied rows: a
-    row whose twin stands on the other side is taken for the other kind. The standard error is DeLong's.
+    as levels, missing as missing, no early stopping, at most 30,000 rows a side. Below 0.5 either rows are copied (one
+    whose twin stands on the other side is taken for the other kind) or columns are matched more exactly than those of
+    new rows would be: what is too frequent in the folds that the trees are fitted to is as much too rare in the other
+    one. `closer_to_train` tells which it is. The standard error is DeLong's.
 
     Args:
         real: columns with shape (N,).

@@ -37,8 +37,8 @@ def verdict(report: Report) -> list[tuple[str, str]]:
     ======================  ================================  =====================  ==========================
     shapes, trends,         value - floor                     0.5 floor              max(2 floor, 0.02)
     missing_patterns        (no floor known: value)           (0.02)                 (0.05)
-    detection               |AUC - floor (0.5)|, the larger   0.05                   0.20
-                            of the two boosted detectors
+    detection               AUC - floor (0.5) of the boosted  0.05                   0.20
+                            detector that is further off
     utility                 lost share of the skill of the    0.05                   0.20
                             model trained on real rows
     closer_to_train         value - floor (0.5)               0.01                   0.05
@@ -49,7 +49,9 @@ def verdict(report: Report) -> list[tuple[str, str]]:
     The floors in the first row count for more where there are less than a third as many synthetic rows as real ones:
     with n real and m synthetic rows they are multiplied by :math:`\sqrt{1 + n/m} / 2`, because so few rows differ by
     more than two halves of the real table do. Columns and pairs are fair at best where the mean hides one whose excess
-    over its own floor is above max(2 floor, 0.05). Skill is AUC - 0.5, or 1 - RMSE / std. Privacy is as good as the
+    over its own floor is above max(2 floor, 0.05). Detection that is less than its floor by more than that is as good
+    as closer_to_train: rows that are copied are found less often than by guessing, and so are new rows whose columns
+    are matched to those of the table. Skill is AUC - 0.5, or 1 - RMSE / std. Privacy is as good as the
     worst of its scores. A standard error that is not finite counts as zero.
 
     Args:
@@ -167,13 +169,27 @@ def _detection_sentence(report: Report) -> tuple[str, str]:
     outcome = _judge(abs(excess), _se(score), good=0.05, poor=0.20)
     words = {"good": "hardly", "unsure": "too few rows to say", "fair": "at times", "poor": "yes"}[outcome]
     if excess < 0 and outcome in {"fair", "poor"}:
-        words = "less often than by guessing, a sign of copied rows"
+        outcome = _closeness(report) or "unsure"
+        words = {
+            "good": "no, less often than by guessing: columns are matched more exactly than those of new rows would be",
+            "poor": "less often than by guessing, a sign of copied rows",
+        }.get(
+            outcome,
+            "less often than by guessing: columns are matched more exactly than those of new rows would be, or rows "
+            "are copied",
+        )
     helped = " with the differences between columns at hand" if key == "detection_differences" else ""
     return (
         _level(outcome),
         f"{topic}: {words}. Shown one real and one synthetic row, boosted trees{helped} pick out the synthetic one "
         f"{100 * score.value:.0f} times of 100; guessing gets 50 (AUC {score.value:.3f}).",
     )
+
+
+def _closeness(report: Report) -> Outcome | None:
+    """Whether synthetic rows are no closer to training rows than to others; None where that was not measured."""
+    score = measured(report, "closer_to_train")
+    return None if score is None else _judge(score.value - _floor_or_half(score), _se(score), good=0.01, poor=0.05)
 
 
 def _utility_sentence(report: Report) -> tuple[str, str]:
@@ -219,23 +235,22 @@ def _utility_sentence(report: Report) -> tuple[str, str]:
 def _privacy_sentence(report: Report) -> tuple[str, str]:
     topic = "Privacy"
     closer, copies = measured(report, "closer_to_train"), measured(report, "exact_copies")
-    singled = measured(report, "singled_out")
+    singled, closeness = measured(report, "singled_out"), _closeness(report)
     if closer is None and copies is None:
         return "fair", f"{topic}: not measured. {why_not(report, 'closer_to_train')}"
     outcomes: list[Outcome] = []
     parts = []
-    if closer is None:
+    if closer is None or closeness is None:
         outcomes.append("unsure")
         parts.append(f"whether rows were memorised was not measured. {why_not(report, 'closer_to_train')}")
     else:
-        outcome = _judge(closer.value - _floor_or_half(closer), _se(closer), good=0.01, poor=0.05)
-        outcomes.append(outcome)
+        outcomes.append(closeness)
         words = {
             "good": "no sign of memorised rows",
             "unsure": "too few test rows to tell whether rows were memorised",
             "fair": "synthetic rows lean towards the training rows",
             "poor": "rows look memorised",
-        }[outcome]
+        }[closeness]
         parts.append(
             f"{words}. The real row nearest to a synthetic one is a training row, not a held-out one, "
             f"in {number(report.metric('closer_to_train'), closer.value, closer.se)} of cases; ideal is 50 %."
