@@ -408,7 +408,8 @@ def in_column(position, **changes):
         (in_column(1, levels=["red", 1]), r"'colour' must have levels of type string, however: "),
         (
             in_column(0, arrow_type="string", written="%A"),
-            r"'size' must be written in a known form such as '%-m/%-d/%Y', however: written='%A'\. Correct it",
+            r"'size' must be written in a known form such as '%-m/%-d/%Y' or '\$#,##0.00', however: "
+            r"written='%A'\. Correct it",
         ),
         (in_column(0, arrow_type="string", written=["%Y-%m-%d"]), r"'size' must be written in a known form"),
         (

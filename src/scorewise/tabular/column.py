@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import delimited, dtype, grid, identifier, level, written
+from scorewise.tabular import amount, delimited, dtype, grid, identifier, level, written
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.identifier import Patterns
 from scorewise.tabular.level import Level
@@ -44,7 +44,8 @@ class Column:
             those of `counted`).
         tick: Temporal number: the length of one step, in ticks of the type. A cell counts steps from the origin.
         written: Number of text: the form in which its moments are written, in directives of strftime, as found by
-            `scorewise.tabular.written.find_form`. Such a number is temporal.
+            `scorewise.tabular.written.find_form`; such a number is temporal. Or that of its amounts, such as
+            "$#,##0.00", as found by `scorewise.tabular.amount.find_form`.
         patterns: Identifier of text: how the values look.
         nullable: Whether the Arrow field may hold nulls.
         metadata: The metadata of the Arrow field.
@@ -84,8 +85,9 @@ class Column:
             plain = family == "text" and not pa.types.is_dictionary(self.dtype)
             if self.kind != "number" or not plain:
                 raise self._refusal("be a number of text to have a written form", f"{self.kind} of {self.arrow_type}")
-            if not written.is_form(self.written):
-                raise self._refusal("be written in a known form such as '%-m/%-d/%Y'", f"written={self.written!r}")
+            if not (written.is_form(self.written) or amount.is_form(self.written)):
+                known = "a known form such as '%-m/%-d/%Y' or '$#,##0.00'"
+                raise self._refusal(f"be written in {known}", f"written={self.written!r}")
             family = dtype.family(self.counted)
         if self.kind == "number":
             if family not in _NUMERIC + _TEMPORAL or pa.types.is_dictionary(self.dtype):
@@ -117,14 +119,16 @@ class Column:
 
     @property
     def counted(self) -> pa.DataType:
-        """The Arrow type in whose unit a number counts: its own, or that of the moments which are written as text."""
-        return self.dtype if self.written is None else written.dtype_of(self.written)
+        """The Arrow type in whose unit a number counts: its own, or that of what is written as text."""
+        if self.written is None:
+            return self.dtype
+        return pa.float64() if amount.is_form(self.written) else written.dtype_of(self.written)
 
     @property
     def zone(self) -> str | None:
         """The zone whose clock its moments go by; None where that is UTC's, or they have none."""
         if self.written is not None:
-            return written.zone(self.written)
+            return None if amount.is_form(self.written) else written.zone(self.written)
         named: str | None = getattr(self.dtype, "tz", None)
         return None if named == "UTC" else named
 
@@ -206,7 +210,7 @@ class Column:
         Args:
             array: (N,) cells: numbers of any type or text that reads as numbers; for dates, timestamps, times and
                 durations the same in any unit, ISO 8601 text for dates and timestamps, seconds for durations; for
-                written moments also text of their form.
+                what is written as text also text of its form.
 
         Returns:
             (N,) float64 in the column's own unit (temporal columns: steps counted from the origin), NaN where missing.
@@ -290,7 +294,9 @@ class Column:
         text = array.cast(pa.large_string())
         try:
             read: pa.Array[Any]
-            if self.written is not None:
+            if self.written is not None and amount.is_form(self.written):
+                read = amount.read(text, self.written)
+            elif self.written is not None:
                 read = _read_written(text, self.written)
             else:
                 numeric = dtype.family(self.dtype) in _NUMERIC
@@ -316,7 +322,8 @@ class Column:
         family = dtype.family(own)
         if family == "float":
             values = values if self.step is None else grid.snap(values, self.step)
-            return dtype.from_floats(values, gone, own, nan=self.nan)
+            made = dtype.from_floats(values, gone, own, nan=self.nan)
+            return made if self.written is None else amount.write(made, self.written).cast(self.dtype)
         low, high = dtype.limits(own) if self.written is None else written.limits(self.written)
         if family == "decimal":
             values = values if self.step is None else grid.snap(values, self.step)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from scorewise.tabular import written
+from scorewise.tabular import amount, written
 from scorewise.tabular.defect import TableError, require_distinct_names
 
 _NOT_AVAILABLE = (
@@ -190,7 +190,9 @@ def _typed(cells: pa.ChunkedArray[Any]) -> Any:
                 return cells
     if known.null_count > cells.null_count:
         spared = pc.if_else(pc.is_valid(known), cells, None)
-        if written.find_form(pc.unique(spared).drop_null()) is not None:  # dates, though not of ISO 8601
+        distinct = pc.unique(spared).drop_null()
+        # dates, though not of ISO 8601, or amounts
+        if written.find_form(distinct) is not None or amount.find_form(distinct) is not None:
             return spared
     return cells
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import dtype, grid, identifier, level, written
+from scorewise.tabular import amount, dtype, grid, identifier, level, written
 from scorewise.tabular.column import Column, Kind
 from scorewise.tabular.defect import TableError
 
@@ -122,6 +122,9 @@ class _Draft:
             form = written.find_form(used)
             if form is not None:
                 return self._written(used, form)
+            form = amount.find_form(used)
+            if form is not None and (column := self._amounts(form, kind, is_target=is_target)) is not None:
+                return column
         if kind is None:
             if len(used) == 1 and self.missing == 0:
                 kind = "constant"
@@ -144,6 +147,14 @@ class _Draft:
         moments = written.read(used, form)
         draft = dataclasses.replace(self, array=moments, same=self.same | {"written": form})
         return draft._number(np.unique(dtype.integers(moments)), 1)
+
+    def _amounts(self, form: str, kind: Kind | None, *, is_target: bool) -> Column | None:
+        amounts = amount.read(self.array.cast(pa.large_string()), form)
+        draft = dataclasses.replace(self, array=amounts, same=self.same | {"written": form})
+        distinct = np.unique(dtype.floats(amounts))
+        step = grid.step(distinct)
+        found = draft._kind(distinct, step, is_target=is_target) if kind is None else kind
+        return draft._number(distinct, step) if found == "number" else None
 
     def _levels(self, kind: Kind, levels: pa.Array[Any], used: pa.Array[Any] | None = None) -> Column:
         used = levels if used is None else used
