@@ -73,7 +73,7 @@ def score(name: str, folder: Path) -> dict[str, object]:
     return {**left["facts"], "scores": scores, "skipped": report.skipped}
 
 
-LEFT_OUT = ("alpha_precision", "exact_copies", "missing_patterns")
+LEFT_OUT = ("alpha_precision", "exact_copies", "singled_out", "missing_patterns")
 SHOWN = {key: shown for key, shown in SCORES.items() if key not in LEFT_OUT}
 
 

@@ -14,6 +14,7 @@ SCORES = {
     "beta_recall": ("beta-recall", 1, 3),
     "closer_to_train": ("closer to train", 1, 3),
     "exact_copies": ("exact copies %", 100, 2),
+    "singled_out": ("singled out %", 100, 1),
     "missing_patterns": ("missing patterns %", 100, 2),
 }
 
