@@ -53,6 +53,7 @@ def _texts(*cells: str | None) -> Any:
         (("5'900", "12'000'000"), "#'##0", [5900, 12_000_000]),
         (("1.234 kg", "5.678 kg"), "0.000 kg", [1.234, 5.678]),  # not thousands
         (("175cm", "159cm"), "0cm", [175, 159]),
+        (("20.0%", "3.25%"), "0.0#%", [20, 3.25]),
     ],
 )
 def test_the_form_of_amounts_is_found_and_writes_them_again(
@@ -97,7 +98,7 @@ def test_other_texts_are_no_amounts(cells: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["0", "0.00", "-0%", "#,##0,00", "%Y-%m-%d", "00%", "$", "abc", "#,##0.0#", None, 7, "0.0000000000000000%"]
+    "form", ["-0%", "#,##0,00", "%Y-%m-%d", "00%", "$", "abc", "0.#0%", "0.%", None, 7, "0.0000000000000000%"]
 )
 def test_what_is_no_form(form: object) -> None:
     assert not is_form(form)
@@ -124,9 +125,19 @@ def test_what_is_written_in_a_form_is_read_again(
     values = pa.array([number / 10**decimals for number in numbers])
     texts = write(values, form)
     assert read(texts, form).equals(values)
-    found = find_form(texts)  # of several that write the same, it may be another one
+    found = find_form(texts, plain=True)  # of several that write the same, it may be another one
     assert found is not None
     assert write(read(texts, found), found).equals(texts)
+
+
+@pytest.mark.parametrize(
+    ("cells", "form"),
+    [(("12", "305"), "0"), (("29.85", "1889.5", "20"), "0.##"), (("20.0", "3.25"), "0.0#"), (("02139", "5"), None)],
+)
+def test_plain_numbers_have_a_form_where_that_is_allowed(cells: tuple[str, ...], form: str | None) -> None:
+    assert find_form(_texts(*cells)) is None
+    assert find_form(_texts(*cells), plain=True) == form
+    assert form is None or write(read(_texts(*cells), form), form).equals(_texts(*cells))
 
 
 def test_decimals_and_thousands_of_other_rows_may_be_others() -> None:
@@ -190,6 +201,42 @@ def test_amounts_that_count_rows_or_are_few_are_not_numbers() -> None:
     assert (left.kind, left.written) == ("category", None)
 
 
+@pytest.mark.parametrize("blank", [" ", "?", "n/a", "Top"])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        lambda x: f"{x:g}",  # as pandas reads numbers, were it not for the word
+        lambda x: f"${x:,.2f}",
+        lambda x: (pd.Timestamp("2020-01-01") + pd.Timedelta(int(x), "D")).strftime("%d.%m.%Y"),
+    ],
+)
+def test_one_word_among_numbers_stands_for_what_is_not_there(cells: Any, blank: str) -> None:
+    generator = np.random.default_rng(0)
+    x = np.exp(generator.normal(6, 1, ROWS)).round(2)
+    frame = pd.DataFrame({"x": [cells(one) for one in x], "y": np.log(x).round(3)})
+    frame.loc[::50, "x"] = blank
+    column = Schema.infer(to_arrow(frame)).column("x")
+    assert (column.kind, column.blank, column.missing) == ("number", blank, pytest.approx(0.02))
+    schema = Schema.infer(to_arrow(frame))
+    assert Schema.from_json(schema.to_json()) == schema
+    assert np.isnan(schema.cells(to_arrow(frame)).numbers["x"]).sum() == ROWS / 50
+    codec = Codec.fit(frame)
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    made = codec.decode(np.random.default_rng(1).normal(size=(2_000, codec.layout.width))).to_pandas()["x"]
+    assert (made == blank).any()
+    assert set(made.str.contains(r"\d")[made != blank]) == {True}
+
+
+def test_several_words_or_missing_cells_beside_one_are_left_as_they_are() -> None:
+    cells = [f"{one}.5" for one in range(ROWS)]
+    for first in (["?", "none"], ["?", None]):
+        frame = pd.DataFrame({"x": [*first, *cells[2:]], "y": np.arange(ROWS) % 90, "z": np.arange(ROWS) % 70})
+        assert Schema.infer(to_arrow(frame)).column("x").kind == "identifier"
+    few = pd.DataFrame({"x": ["?", *(str(one % 9) for one in range(ROWS - 1))], "y": np.arange(ROWS) % 90, "z": cells})
+    column = Schema.infer(to_arrow(few.astype({"z": float}))).column("x")
+    assert (column.kind, column.blank) == ("category", None)
+
+
 def test_cells_of_another_form_are_refused_and_numbers_are_taken() -> None:
     schema = Schema.infer(to_arrow(_frame()[["price", "term"]]))
     term = ["36 months"] * 2
@@ -197,8 +244,11 @@ def test_cells_of_another_form_are_refused_and_numbers_are_taken() -> None:
     with pytest.raises(TableError, match=r"written as \$#,##0.00, however: '5 EUR'"):
         schema.cells(pa.table({"price": ["$5.00", "5 EUR"], "term": term}))
     said = schema.to_json()
-    said["columns"][0]["written"] = "0.00"
-    with pytest.raises(TableError, match=r"a known form such as .* or '\$#,##0.00', however: written='0.00'"):
+    said["columns"][0]["written"] = "00"
+    with pytest.raises(TableError, match=r"a known form such as .* or '\$#,##0.00', however: written='00'"):
+        Schema.from_json(said)
+    said["columns"][0] |= {"written": None, "blank": "?", "kind": "category", "levels": ["a", "b"]}
+    with pytest.raises(TableError, match=r"a written form to have a text for what is blank, however: blank='\?'"):
         Schema.from_json(said)
 
 

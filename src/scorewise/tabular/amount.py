@@ -21,7 +21,7 @@ _CELL = re.compile(
     rf"{_SIGNED.format('outer')}{_BEFORE}{_SIGNED.format('inner')}(?P<digits>\d(?:[\d.,'{_SPACE}]*\d)?){_AFTER}"
 )
 _FORM = re.compile(
-    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0(?:(?P<point>[.,])(?:(?P<fixed>0+)|(?P<most>#+)))?"
+    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0(?:(?P<point>[.,])(?P<places>(?=.)0*#*))?"
     rf"{_AFTER}"
 )
 _STYLES = ((",", "."), ("", "."), (".", ","), ("", ","), *((group, point) for group in "'" + _SPACE for point in ".,"))
@@ -30,14 +30,14 @@ _FEW = 16  # cells that are looked at before all of them are
 
 
 class _Form(NamedTuple):
-    """What a form says: sign before all else or before the digits, what is before and after, separators, decimals."""
+    """What a form says: sign before all else or before the digits, what is before and after, marks, decimals."""
 
     outer: bool
     before: str
     group: str
     point: str
-    decimals: int
-    fixed: bool
+    least: int  # decimals, of which those above are not written where they are zeros
+    most: int
     after: str
 
     @classmethod
@@ -45,22 +45,26 @@ class _Form(NamedTuple):
         match = _FORM.fullmatch(form)
         if match is None or (match["group"] is not None and match["group"] == match["point"]):
             return None
-        places = match["fixed"] or match["most"] or ""
-        fixed = match["most"] is None
-        one = cls(
+        places = match["places"] or ""
+        if (match["point"] and not places) or len(places) > MOST_DIGITS or (match["outer"] and not match["before"]):
+            return None
+        return cls(
             match["outer"] == "-",
             match["before"],
             match["group"] or "",
             match["point"] or ("," if match["group"] == "." else "."),
+            places.count("0"),
             len(places),
-            fixed,
             match["after"],
         )
-        plain = not (one.before or one.after or one.group or (places and one.point == ","))
-        return None if plain or one.decimals > MOST_DIGITS or (one.outer and not one.before) else one
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is how numbers are written that would not have been left as text."""
+        return not (self.before or self.after or self.group) and (self.point == "." or not self.most)
 
     def __str__(self) -> str:
-        places = self.point + ("0" if self.fixed else "#") * self.decimals if self.decimals else ""
+        places = self.point + "0" * self.least + "#" * (self.most - self.least) if self.most else ""
         thousands = f"#{self.group}##0" if self.group else "0"
         return f"{'-' if self.outer else ''}{self.before}{thousands}{places}{self.after}"
 
@@ -79,32 +83,34 @@ class _Form(NamedTuple):
 
     def text(self, value: float) -> str:
         """How a number is written."""
-        digits = f"{abs(value):{',' if self.group else ''}.{self.decimals}f}"
+        digits = f"{abs(value):{',' if self.group else ''}.{self.most}f}"
         whole, _, places = digits.partition(".")
-        places = places if self.fixed else places.rstrip("0")
+        places = places[: self.least] + places[self.least :].rstrip("0")
         written = whole.replace(",", self.group) + (self.point + places if places else "")
         sign = "-" if value < 0 and any(digit in "123456789" for digit in digits) else ""
         outer, inner = (sign, "") if self.outer else ("", sign)
         return f"{outer}{self.before}{inner}{written}{self.after}"
 
 
-def find_form(distinct: pa.Array[Any]) -> str | None:
+def find_form(distinct: pa.Array[Any], *, plain: bool = False) -> str | None:
     """Find the form in which all of the texts are written as amounts.
 
         write(read(distinct, form), form) == distinct    to the letter
 
     A form is a pattern of digits as spreadsheets have it, with what all texts have before and after it: a currency
     before, and a percent sign, a currency or a unit after. `0` is a number without decimals, `0.00` one with two,
-    `0.##` one with up to two and no zero at the end; `#,##0` has a mark between thousands, which may be a comma, a
-    point, an apostrophe or a space, and the mark before decimals may be a comma: `$#,##0.00`, `0.#%`, `#.##0,00 €`,
-    `0 months`. A sign stands before the digits; with one before the form, before all else: `-$0.00`. Texts of digits
-    alone, and with a decimal point, are none: they are codes, or were asked to be text.
+    `0.##` one with up to two and no zero at the end, `0.0#` one with one or two. `#,##0` has a mark between thousands,
+    which may be a comma, a point, an apostrophe or a space, and the mark before decimals may be a comma. So there are
+    `$#,##0.00`, `0.#%`, `#.##0,00 €` and `0 months`. A sign stands before the digits; with one before the form, before
+    all else: `-$0.00`. Texts of digits alone, and with a decimal point, are none unless that is allowed: they are
+    codes, or were asked to be text.
 
     Where texts can be told either way, the earlier way is taken of: commas between thousands, a decimal point, points
     between thousands, a decimal comma.
 
     Args:
         distinct: (L,) texts, all different, none missing.
+        plain: Whether texts of digits alone, and with a decimal point, have a form.
 
     Returns:
         The form; None where there is none.
@@ -123,32 +129,31 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         return None
     [(before, after)] = around
     outer = before != "" and any(cell["outer"] for cell in seen)
-    return next(
-        (form for style in _STYLES if (form := _styled(texts, seen, (outer, before, after), style)) is not None), None
-    )
+    forms = (_styled(texts, seen, (outer, before, after), style) for style in _STYLES)
+    return next((str(form) for form in forms if form is not None and (plain or not form.plain)), None)
 
 
 def _styled(
     texts: Sequence[str], cells: Sequence[re.Match[str]], around: tuple[bool, str, str], style: tuple[str, str]
-) -> str | None:
+) -> _Form | None:
     """The form with some separators, where writing what it reads gives the same texts again."""
     (outer, before, after), (group, point) = around, style
     if group and not any(group in cell["digits"] for cell in cells):
         return None
-    decimals = {len(cell["digits"].partition(point)[2]) for cell in cells}
-    one = _Form(outer, before, group, point, max(decimals), len(decimals) == 1, after)
+    decimals = [len(cell["digits"].partition(point)[2]) for cell in cells]
+    one = _Form(outer, before, group, point, min(decimals), max(decimals), after)
     if _Form.parse(str(one)) is None:
         return None
     numbers = map(one.number, texts)
     same = all(not np.isnan(number) and one.text(number) == text for number, text in zip(numbers, texts, strict=True))
-    return str(one) if same else None
+    return one if same else None
 
 
 def is_form(form: object) -> bool:
-    """Tell whether a value is a form that `find_form` may give.
+    """Tell whether a value is a form that `find_form` may give, a plain one or not.
 
     >>> is_form("$#,##0.00"), is_form("0.#%"), is_form("0.00"), is_form("%Y-%m-%d")
-    (True, True, False, False)
+    (True, True, True, False)
 
     Args:
         form: The value.

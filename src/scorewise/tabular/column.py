@@ -46,6 +46,7 @@ class Column:
         written: Number of text: the form in which its moments are written, in directives of strftime, as found by
             `scorewise.tabular.written.find_form`; such a number is temporal. Or that of its amounts, such as
             "$#,##0.00", as found by `scorewise.tabular.amount.find_form`.
+        blank: Number of text: the text of a cell that says no such number, such as "?"; None where that is missing.
         patterns: Identifier of text: how the values look.
         nullable: Whether the Arrow field may hold nulls.
         metadata: The metadata of the Arrow field.
@@ -64,6 +65,7 @@ class Column:
     origin: int | None = None
     tick: int | None = None
     written: str | None = None
+    blank: str | None = None
     patterns: Patterns | None = None
     nullable: bool = True
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -89,6 +91,8 @@ class Column:
                 known = "a known form such as '%-m/%-d/%Y' or '$#,##0.00'"
                 raise self._refusal(f"be written in {known}", f"written={self.written!r}")
             family = dtype.family(self.counted)
+        if self.blank is not None and (self.written is None or not isinstance(self.blank, str)):
+            raise self._refusal("have a written form to have a text for what is blank", f"blank={self.blank!r}")
         if self.kind == "number":
             if family not in _NUMERIC + _TEMPORAL or pa.types.is_dictionary(self.dtype):
                 raise self._refusal("be numeric or temporal to be a number", f"arrow_type={self.arrow_type!r}")
@@ -282,7 +286,7 @@ class Column:
             found = "none" if cells is None else f"shape {cells.shape}"
             raise ValueError(f"Column {self.name!r} must have {rows} cells, however: {found}. Give one for each row.")
         gone = np.isnan(cells) if self.kind == "number" else cells < 0
-        if not self.nullable and gone.any():
+        if not self.nullable and self.blank is None and gone.any():
             raise ValueError(
                 f"Column {self.name!r} must have no missing cell, however: {int(gone.sum())} are missing. "
                 "Its field is not nullable: give a value for each row."
@@ -292,6 +296,9 @@ class Column:
     def _read(self, array: pa.Array[Any]) -> pa.Array[Any]:
         """Read text as numbers or points in time."""
         text = array.cast(pa.large_string())
+        if self.blank is not None:
+            said: Any = pc.not_equal(text, pa.scalar(self.blank, pa.large_string()))
+            text = pc.if_else(said, text, None)
         try:
             read: pa.Array[Any]
             if self.written is not None and amount.is_form(self.written):
@@ -323,7 +330,7 @@ class Column:
         if family == "float":
             values = values if self.step is None else grid.snap(values, self.step)
             made = dtype.from_floats(values, gone, own, nan=self.nan)
-            return made if self.written is None else amount.write(made, self.written).cast(self.dtype)
+            return made if self.written is None else self._worded(amount.write(made, self.written))
         low, high = dtype.limits(own) if self.written is None else written.limits(self.written)
         if family == "decimal":
             values = values if self.step is None else grid.snap(values, self.step)
@@ -335,7 +342,13 @@ class Column:
             unsigned = np.uint64 if low == 0 else np.int64
             return dtype.from_integers(count.astype(unsigned) * unsigned(step), gone, own)
         restored = self._ticks(values, gone, low, high)
-        return restored if self.written is None else written.write(restored, self.written).cast(self.dtype)
+        return restored if self.written is None else self._worded(written.write(restored, self.written))
+
+    def _worded(self, text: pa.Array[Any]) -> pa.Array[Any]:
+        """Cells of the column's type, with the text of what is blank in them."""
+        if self.blank is not None:
+            text = text.fill_null(self.blank)
+        return text.cast(self.dtype)
 
     def moments(self, cells: np.ndarray) -> pa.Array[Any]:
         """Give the moments, times or durations of a temporal number column; written ones not as text.

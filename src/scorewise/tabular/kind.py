@@ -119,11 +119,8 @@ class _Draft:
         )
         is_text = dtype.family(self.array.type) == "text" and not encoded
         if is_text and (kind == "number" or (kind is None and len(used) > 1)):
-            form = written.find_form(used)
-            if form is not None:
-                return self._written(used, form)
-            form = amount.find_form(used)
-            if form is not None and (column := self._amounts(form, kind, is_target=is_target)) is not None:
+            column = self._read(used, kind, is_target=is_target)
+            if column is not None:
                 return column
         if kind is None:
             if len(used) == 1 and self.missing == 0:
@@ -142,6 +139,31 @@ class _Draft:
             every = pc.unique(level.decoded(self.array.dictionary)).drop_null()
             return self._levels(kind, every, used)
         return self._levels(kind, used)
+
+    def _read(self, used: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column | None:
+        """The column of what the text says, where all cells say it in one form, but for one word for what is not."""
+        form = written.find_form(used)
+        if form is not None:
+            return self._written(used, form)
+        form = amount.find_form(used)
+        if form is not None:
+            return self._amounts(form, kind, is_target=is_target)
+        digits: Any = pc.match_substring_regex(used, r"\d")
+        words = used.filter(pc.invert(digits))
+        if len(words) != 1 or len(used) < 3 or self.missing > 0:
+            return None
+        rest, cells = used.filter(digits), self.array.cast(pa.large_string())
+        blank = words[0].as_py()
+        said: Any = pc.not_equal(cells, pa.scalar(blank, pa.large_string()))
+        gone = float(1 - said.to_numpy(zero_copy_only=False).mean())
+        draft = dataclasses.replace(
+            self, array=cells.filter(said), missing=gone, same=self.same | {"blank": blank, "missing": gone}
+        )
+        form = written.find_form(rest)
+        if form is not None:
+            return draft._written(rest, form)
+        form = amount.find_form(rest, plain=True)
+        return None if form is None else draft._amounts(form, kind, is_target=is_target)
 
     def _written(self, used: pa.Array[Any], form: str) -> Column:
         moments = written.read(used, form)
