@@ -21,7 +21,7 @@ _CELL = re.compile(
     rf"{_SIGNED.format('outer')}{_BEFORE}{_SIGNED.format('inner')}(?P<digits>\d(?:[\d.,'{_SPACE}]*\d)?){_AFTER}"
 )
 _FORM = re.compile(
-    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0(?:(?P<point>[.,])(?P<places>(?=.)0*#*))?"
+    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0(?:(?P<point>[.,])(?P<places>0*#*))?"
     rf"{_AFTER}"
 )
 _STYLES = ((",", "."), ("", "."), (".", ","), ("", ","), *((group, point) for group in "'" + _SPACE for point in ".,"))
