@@ -218,8 +218,9 @@ def test_days_that_begin_by_the_clock_of_a_zone_are_made_as_such() -> None:
 
 def test_text_with_an_offset_goes_by_its_clock() -> None:
     rides = _rides()
-    texts = rides.assign(when=rides["when"].dt.strftime("%Y-%m-%d %H:%M") + "+05:30")
+    texts = rides.assign(when=rides["when"].dt.strftime("%Y-%m-%d %H:%M") + "+05:30", name=rides["when"].dt.day_name())
     codec = Codec.fit(texts)
+    assert codec.determined.children == {"name"}
     assert codec.calendars["when"].zone == "+05:30"
     weekdays = codec.compact(to_arrow(texts)).codes[:, codec.names.index(("when", "weekday"))]
     assert weekdays.tolist() == rides["when"].dt.day_of_week.tolist()
