@@ -418,12 +418,12 @@ def in_column(position, **changes):
         ),
         (
             in_column(0, written="%Y-%m-%d"),
-            r"'size' must be a number of text to have a written form, however: number of double",
+            r"'size' must be a number of text to .*, or of integers to have .* alone, however: number of double",
         ),
         (in_column(1, written="%Y-%m-%d"), r"'colour' must be a number of text .*, however: category of string"),
         (
             in_column(0, arrow_type="dictionary<values=string, indices=int32, ordered=0>", written="%Y-%m-%d"),
-            r"'size' must be a number of text to have a written form, however: number of dictionary",
+            r"'size' must be a number of text to have a written form, or of .* alone, however: number of dictionary",
         ),
         (in_column(1, kind="constant"), r"'colour' must have one of its levels as its value, however: value=None"),
     ],

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import amount, delimited, dtype, grid, identifier, level, written
+from scorewise.tabular import amount, delimited, dtype, grid, identifier, level, packed, written
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.identifier import Patterns
 from scorewise.tabular.level import Level
@@ -45,7 +45,8 @@ class Column:
         tick: Temporal number: the length of one step, in ticks of the type. A cell counts steps from the origin.
         written: Number of text: the form in which its moments are written, in directives of strftime, as found by
             `scorewise.tabular.written.find_form`; such a number is temporal. Or that of its amounts, such as
-            "$#,##0.00", as found by `scorewise.tabular.amount.find_form`.
+            "$#,##0.00", as found by `scorewise.tabular.amount.find_form`. Number of integers or whole floats: the form
+            in which those are moments, such as "%Y%m%d", as found by `scorewise.tabular.packed.find_form`.
         blank: Number of text: the text of a cell that says no such number, such as "?"; None where that is missing.
         patterns: Identifier of text: how the values look.
         nullable: Whether the Arrow field may hold nulls.
@@ -84,15 +85,17 @@ class Column:
         if self.kind == "constant" and self.value not in (self.levels or ()):
             raise self._refusal("have one of its levels as its value", f"value={self.value!r}")
         if self.written is not None:
-            plain = family == "text" and not pa.types.is_dictionary(self.dtype)
-            if self.kind != "number" or not plain:
-                raise self._refusal("be a number of text to have a written form", f"{self.kind} of {self.arrow_type}")
+            plain = family in {"text", "integer", "float"} and not pa.types.is_dictionary(self.dtype)
+            if self.kind != "number" or not plain or (family != "text" and self.written not in written.PACKED):
+                must = "be a number of text to have a written form, or of integers to have one of digits alone"
+                raise self._refusal(must, f"{self.kind} of {self.arrow_type}")
             if not (written.is_form(self.written) or amount.is_form(self.written)):
                 known = "a known form such as '%-m/%-d/%Y' or '$#,##0.00'"
                 raise self._refusal(f"be written in {known}", f"written={self.written!r}")
             family = dtype.family(self.counted)
-        if self.blank is not None and (self.written is None or not isinstance(self.blank, str)):
-            raise self._refusal("have a written form to have a text for what is blank", f"blank={self.blank!r}")
+        of_text = self.written is not None and dtype.family(self.dtype) == "text"
+        if self.blank is not None and not (of_text and isinstance(self.blank, str)):
+            raise self._refusal("be text of a written form to have a text for what is blank", f"blank={self.blank!r}")
         if self.kind == "number":
             if family not in _NUMERIC + _TEMPORAL or pa.types.is_dictionary(self.dtype):
                 raise self._refusal("be numeric or temporal to be a number", f"arrow_type={self.arrow_type!r}")
@@ -214,7 +217,7 @@ class Column:
         Args:
             array: (N,) cells: numbers of any type or text that reads as numbers; for dates, timestamps, times and
                 durations the same in any unit, ISO 8601 text for dates and timestamps, seconds for durations; for
-                what is written as text also text of its form.
+                what is written as text also text of its form, for what is written as integers also such numbers.
 
         Returns:
             (N,) float64 in the column's own unit (temporal columns: steps counted from the origin), NaN where missing.
@@ -229,6 +232,9 @@ class Column:
             return np.full(len(array), np.nan)
         if found == "text" and family in {"moment", *_NUMERIC}:
             array = self._read(array)
+            found = dtype.family(array.type)
+        elif self.written in written.PACKED and found in _NUMERIC:
+            array = self._known(array, packed.read(array, self.written))
             found = dtype.family(array.type)
         if family in _NUMERIC and found in {"boolean", *_NUMERIC}:
             values = dtype.floats(array)
@@ -310,9 +316,13 @@ class Column:
                 read = delimited.numbers(text) if numeric else delimited.timestamps(text)
         except pa.ArrowInvalid as error:
             raise self._mismatch(array) from error
-        unread = pc.and_(pc.is_valid(text), pc.is_null(read))
-        if pc.any(unread).as_py():
-            raise self._mismatch(text.filter(unread))
+        return self._known(text, read)
+
+    def _known(self, cells: pa.Array[Any], read: pa.Array[Any]) -> pa.Array[Any]:
+        """What was read of cells, where all of them could be that hold a value."""
+        unread = dtype.present(cells) & pc.is_null(read).to_numpy(zero_copy_only=False)
+        if unread.any():
+            raise self._mismatch(cells.filter(pa.array(unread)))
         return read
 
     def _mismatch(self, array: pa.Array[Any]) -> TableError:
@@ -342,7 +352,11 @@ class Column:
             unsigned = np.uint64 if low == 0 else np.int64
             return dtype.from_integers(count.astype(unsigned) * unsigned(step), gone, own)
         restored = self._ticks(values, gone, low, high)
-        return restored if self.written is None else self._worded(written.write(restored, self.written))
+        if self.written is None:
+            return restored
+        if dtype.family(self.dtype) != "text":
+            return packed.write(restored, self.written, self.dtype, nan=self.nan)
+        return self._worded(written.write(restored, self.written))
 
     def _worded(self, text: pa.Array[Any]) -> pa.Array[Any]:
         """Cells of the column's type, with the text of what is blank in them."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import amount, dtype, grid, identifier, level, written
+from scorewise.tabular import amount, dtype, grid, identifier, level, packed, written
 from scorewise.tabular.column import Column, Kind
 from scorewise.tabular.defect import TableError
 
@@ -84,10 +84,12 @@ class _Draft:
             values = dtype.integers(self.array)
             step = _integer_step(values, self.array.type)
         distinct = np.unique(values)
+        form = packed.find_form(distinct, self.array.type) if isinstance(step, int) else None
         if kind is None:
             kind = self._kind(distinct, step, is_target=is_target)
+            kind = "number" if kind == "identifier" and form is not None else kind
         if kind == "number":
-            return self._number(distinct, step)
+            return self._number(distinct, step) if form is None else self._written(packed.read(self.array, form), form)
         if kind == "identifier":
             return self._integer_identifier(distinct, step)
         return self._levels(kind, level.distinct(self.array))
@@ -142,9 +144,9 @@ class _Draft:
 
     def _read(self, used: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column | None:
         """The column of what the text says, where all cells say it in one form, but for one word for what is not."""
-        form = written.find_form(used)
+        form = written.find_form(used) or _packed_form(used)
         if form is not None:
-            return self._written(used, form)
+            return self._written(written.read(used, form), form)
         form = amount.find_form(used)
         if form is not None:
             return self._amounts(form, kind, is_target=is_target)
@@ -161,12 +163,11 @@ class _Draft:
         )
         form = written.find_form(rest)
         if form is not None:
-            return draft._written(rest, form)
+            return draft._written(written.read(rest, form), form)
         form = amount.find_form(rest, plain=True)
         return None if form is None else draft._amounts(form, kind, is_target=is_target)
 
-    def _written(self, used: pa.Array[Any], form: str) -> Column:
-        moments = written.read(used, form)
+    def _written(self, moments: pa.Array[Any], form: str) -> Column:
         draft = dataclasses.replace(self, array=moments, same=self.same | {"written": form})
         return draft._number(np.unique(dtype.integers(moments)), 1)
 
@@ -213,6 +214,15 @@ class _Draft:
         return TableError(
             f"Column {self.name!r} must {must}, however: {found}. Choose another kind for it, or convert the column."
         )
+
+
+def _packed_form(used: pa.Array[Any]) -> str | None:
+    """The form of texts that are digits alone, in which all of them are moments."""
+    if not pc.all(pc.match_substring_regex(used, r"\A\d{4,15}\z")).as_py():
+        return None
+    form = packed.find_form(np.unique(used.cast(pa.int64())), pa.int64())
+    same = form is not None and written.write(written.read(used, form), form).equals(used)
+    return form if same else None
 
 
 def _integer_step(values: np.ndarray, of: pa.DataType) -> float | None:

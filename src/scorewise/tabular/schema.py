@@ -62,8 +62,12 @@ class Schema:
         * category: booleans, Arrow dictionaries (pandas and polars categories), and integers, decimals and floats on
           a grid that have at most 32 values and 20 rows or more for each; levels are sorted, or as in the dictionary;
         * number: text of which every cell is a date, a time of the day, or both, all of them written in one form, such
-          as 1/31/2020 9:05 or 2020-01-31T09:05:00Z; it is made anew as text of that form. The forms, and what is taken
-          where day and month may be either, are told by `scorewise.tabular.written.find_form`;
+          as 1/31/2020 9:05 or 2020-01-31T09:05:00Z, or every cell a month, such as Jan-2020; it is made anew as text of
+          that form. The forms, and what is taken where day and month may be either, are told by
+          `scorewise.tabular.written.find_form`;
+        * number: integers, whole floats and text of digits alone of which every one is a date, a month or a time, such
+          as 20200131, 202001 or 905, where that is no chance; the forms are those of
+          `scorewise.tabular.packed.find_form`. They count as moments, and are made anew as such integers or text;
         * number: text of which every cell is a number with the same currency, percent sign or unit, or with marks
           between thousands or a decimal comma, such as $1,200.50, 12.5% or 36 months, where such numbers would be no
           category or identifier by the rules beside; the forms are those of `scorewise.tabular.amount.find_form`;

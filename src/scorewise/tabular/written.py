@@ -29,42 +29,68 @@ DATES = (
     "%d-%m-%Y",
     "%m-%d-%Y",
     "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d-%^b-%Y",
+    "%d-%^b-%y",
+    "%d%^b%Y",
+    "%d %b %Y",
+    "%-d %b %Y",
+    "%d %B %Y",
+    "%-d %B %Y",
+    "%b %d, %Y",
+    "%b %-d, %Y",
+    "%B %d, %Y",
+    "%B %-d, %Y",
+    "%Y%m%d",
 )
+MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b-%Y", "%b-%y", "%b %Y", "%B %Y")
 _SECONDS = ("%S", "%S.%3f", "%S.%f")
 TIMES = (
     *(f"{mark}%H:%M" for mark in " T"),
     *(f"{mark}%H:%M:{seconds}" for mark in " T" for seconds in _SECONDS),
     *(" %-H:%M", " %-H:%M:%S"),
     *(" %I:%M %p", " %-I:%M %p", " %I:%M:%S %p", " %-I:%M:%S %p"),
+    *("T%H%M", "T%H%M%S"),
 )
+PACKED = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m", "%y%m%d", "%H%M")
+"""Forms of digits alone: `scorewise.tabular.packed` tells them from other codes and numbers."""
 CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
 _ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
-_FIELD = re.compile(r"%[-3]?[A-Za-z]")
+_FIELD = re.compile(r"%[-3^]?[A-Za-z]")
 _PATTERNS = {
     "Y": r"\d{4}",
     "y": r"\d{2}",
     "b": "[A-Z][a-z]{2}",
+    "B": "[A-Z][a-z]{2,8}",
     "p": "[AP]M",
     "f": r"\d{6}",
     "M": r"\d{2}",
     "S": r"\d{2}",
 }
-_MONTHS = pa.array(
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], pa.large_string()
-)
+_NAMES = [
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+]
+_MONTHS = {
+    "%b": pa.array([name[:3] for name in _NAMES], pa.large_string()),
+    "%^b": pa.array([name[:3].upper() for name in _NAMES], pa.large_string()),
+    "%B": pa.array(_NAMES, pa.large_string()),
+}
 _HALVES = pa.array(["AM", "PM"], pa.large_string())
 _CELL = re.compile(
-    r"(?P<date>\d{1,4}[-/.](?:\d{1,2}|[A-Z][a-z]{2})[-/.]\d{2,4})"
-    rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*(?: [AP]M)?)(?P<zone>{_ZONE})?)?"
+    r"(?P<date>\d{1,8}|[\dA-Za-z]{1,9}[-/. ][\dA-Za-z]{1,9}(?:(?:[-/. ]|, )\d{2,4})?|\d{2}[A-Z]{3}\d{4})"
+    rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*(?: [AP]M)?|T\d{{4,6}})(?P<zone>{_ZONE})?)?"
 )
 _CLOCK = re.compile(r"\d{1,2}:\d{2}[\d:.]*(?: [AP]M)?")
 _FORM = re.compile(
     f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})(?P<zone>{_ZONE})?)?"
-    f"|{'|'.join(map(re.escape, CLOCKS))}"
+    f"|{'|'.join(map(re.escape, (*MONTHS, *PACKED, *CLOCKS)))}"
 )
 _FEW = 16  # cells that are looked at before all of them are
 _CENTURY = (1969, 2068)  # the years that two digits stand for, as in POSIX
+_RECENT = (1800, 2199)  # years of months without a day, and of digits alone, which might as well be other codes
 _DAY = 86_400  # seconds
+_DAYS_OF_DECEMBER = 31
 _SWAPPED = str.maketrans("md", "dm")
 
 
@@ -74,9 +100,10 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         write(read(distinct, form), form) == distinct    to the letter
 
     A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, +hh,
-    +hhmm or +hh:mm; or one of `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives
-    are those of strftime in English; %-m is a month without a leading zero, %3f three digits of a second's fraction, %f
-    six.
+    +hhmm or +hh:mm; or one of `MONTHS` alone, which is taken for its first day; or one of `CLOCKS` alone, a time of the
+    day, which is taken for one of 1 January 1970. Directives are those of strftime in English; %-m is a month without a
+    leading zero, %^b one in capitals, %3f three digits of a second's fraction, %f six. Digits alone have no form here:
+    `scorewise.tabular.packed` looks for it.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
     where one of the two ways alone puts all of them on the same day of the month, that way is taken.
@@ -99,10 +126,13 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
     zones = {cell["zone"] or "" for cell in cells}
     if len(cells) < len(seen):
         return None
-    dates = [date for date in DATES if all(re.fullmatch(_pattern(date), cell["date"]) for cell in cells)]
+    dates = [d for d in (*DATES, *MONTHS) if all(re.fullmatch(_pattern(d), cell["date"]) for cell in cells)]
     times = [time for time in ("", *TIMES) if all(re.fullmatch(_pattern(time), cell["time"] or "") for cell in cells)]
     for form in (date + time + zone for date in dates for time in times for zone in zones):
-        if _moments(few, form) is None or (moments := _moments(distinct, form)) is None:
+        if form in PACKED or not is_form(form) or _moments(few, form) is None:
+            continue
+        moments = _moments(distinct, form)
+        if moments is None or (form in MONTHS and not is_recent(moments)):
             continue
         swapped = form.translate(_SWAPPED)
         other = _moments(distinct, swapped) if is_form(swapped) else None
@@ -134,7 +164,21 @@ def has_date(form: str) -> bool:
     Returns:
         Whether it does.
     """
-    return form not in CLOCKS
+    return "%Y" in form or "%y" in form
+
+
+def is_recent(moments: pa.Array[Any]) -> bool:
+    """Tell whether all moments are of the years 1800 to 2199.
+
+    Args:
+        moments: (N,) timestamps, none missing.
+
+    Returns:
+        Whether they are.
+    """
+    years: Any = pc.year(cast("Any", moments))
+    ends: Any = pc.min_max(years)
+    return bool(_RECENT[0] <= ends["min"].as_py() and ends["max"].as_py() <= _RECENT[1])
 
 
 def dtype_of(form: str) -> pa.DataType:
@@ -170,13 +214,15 @@ def limits(form: str) -> tuple[int, int]:
 
     Returns:
         Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits;
-        one day where there is no date.
+        one day where there is no date; of months the first moments.
     """
     if not has_date(form):
         return 0, _DAY * _per_second(form) - 1
     first, last = _CENTURY if "%y" in form else (1, 9999)
     years = np.array([first, last + 1])
     days = _month_starts(years, np.ones(2, dtype=np.int64)).astype("datetime64[D]").astype(np.int64)
+    if _is_of_months(form):
+        return int(days[0]) * _DAY, int(days[1] - _DAYS_OF_DECEMBER) * _DAY
     low, end = ((days * _DAY - _offset(form)) * _per_second(form)).tolist()
     return low, end - 1
 
@@ -192,14 +238,15 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
         (N,) moments of type `dtype_of(form)`, in UTC where the form has a zone; null where the text is not of the form,
         or names no day or time that there is, such as 2020-02-30.
     """
-    fields = _fields(form)
+    fields = _FIELD.findall(form)
     found: Any = pc.extract_regex(text, rf"\A{_pattern(form, named=True)}\z")
-    part = {name: _integers(pc.struct_field(found, [place]), name) for place, name in enumerate(fields)}
+    part = {name[-1]: _integers(pc.struct_field(found, [place]), name) for place, name in enumerate(fields)}
     zero = np.zeros(len(text), dtype=np.int64)
     year = part.get("Y", zero + 1970)
     if "y" in part:
         year = part["y"] + np.where(part["y"] < _CENTURY[0] % 100, 2000, 1900)
-    month, day = part.get("m", part.get("b", zero + 1)), part.get("d", zero + 1)
+    month = next((part[name] for name in "mbB" if name in part), zero + 1)
+    day = part.get("d", zero + 1)
     hour, minute, second = (part.get(name, zero) for name in "HMS")
     known = pc.is_valid(found).to_numpy(zero_copy_only=False) & (year >= 1) & (month >= 1) & (month <= 12)
     if "I" in part:
@@ -218,6 +265,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
 
     Args:
         moments: (N,) moments of type `dtype_of(form)`, within `limits(form)`; what is finer than the form is left out.
+            Of months the one is written whose beginning is nearest.
         form: The form.
 
     Returns:
@@ -228,6 +276,9 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
     days, clock = np.divmod(seconds, _DAY)
     date = days.astype("datetime64[D]")
     start = date.astype("datetime64[M]")
+    if _is_of_months(form):
+        first, after = start.astype("datetime64[D]"), (start + 1).astype("datetime64[D]")
+        start = start + (2 * (date - first) >= after - first)
     year = start.astype("datetime64[Y]").astype(np.int64) + 1970
     month = start.astype(np.int64) % 12 + 1
     hour = clock // 3600
@@ -236,6 +287,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         "y": year % 100,
         "m": month,
         "b": month,
+        "B": month,
         "d": (date - start.astype("datetime64[D]")).astype(np.int64) + 1,
     }
     part |= {
@@ -274,26 +326,29 @@ def _pieces(form: str) -> Iterator[tuple[str, str]]:
     return zip(_FIELD.split(form), fields, strict=True)
 
 
-def _fields(form: str) -> list[str]:
-    return [field[-1] for field in _FIELD.findall(form)]
+def _is_of_months(form: str) -> bool:
+    """Whether a form says the month, and no day of it."""
+    return has_date(form) and "d" not in form
 
 
 def _pattern(form: str, *, named: bool = False) -> str:
     """A regular expression of what a form writes, and of the same with leading zeros or without."""
     pattern = ""
-    for literal, field in _pieces(form):
-        pattern += re.escape(literal)
-        if field:
-            one = r"\d{3}" if field == "%3f" else _PATTERNS.get(field[-1], r"\d{1,2}")
-            pattern += f"(?P<{field[-1]}>{one})" if named else one
-    return pattern
+    pieces = list(_pieces(form))
+    for place, (literal, field) in enumerate(pieces[:-1]):
+        behind = pieces[place + 1]
+        alone = (literal or place == 0) and (behind[0] or not behind[1])
+        wide = {"%3f": r"\d{3}", "%^b": "[A-Z]{3}"}.get(field) or _PATTERNS.get(field[-1])
+        one = wide or (r"\d{1,2}" if alone else r"\d{2}")
+        pattern += re.escape(literal) + (f"(?P<{field[-1]}>{one})" if named else one)
+    return pattern + re.escape(pieces[-1][0])
 
 
 def _integers(text: Any, field: str) -> np.ndarray:
     """The numbers that a field of the text says; 0 where there are none."""
-    if field == "b":
-        numbers = pc.add(pc.index_in(text, value_set=_MONTHS), 1)
-    elif field == "p":
+    if field in _MONTHS:
+        numbers = pc.add(pc.index_in(text, value_set=_MONTHS[field]), 1)
+    elif field == "%p":
         numbers = pc.index_in(text, value_set=_HALVES)
     else:
         numbers = text
@@ -302,8 +357,10 @@ def _integers(text: Any, field: str) -> np.ndarray:
 
 
 def _text(numbers: np.ndarray, field: str) -> Any:
-    if field in {"%b", "%p"}:
-        return _MONTHS.take(pa.array(numbers - 1)) if field == "%b" else _HALVES.take(pa.array(numbers))
+    if field in _MONTHS:
+        return _MONTHS[field].take(pa.array(numbers - 1))
+    if field == "%p":
+        return _HALVES.take(pa.array(numbers))
     width = {"%Y": 4, "%3f": 3, "%f": 6}.get(field, 1 if field[1] == "-" else 2)
     return pc.utf8_lpad(pa.array(numbers).cast(pa.large_string()), width, "0")
 

@@ -1,0 +1,165 @@
+"""Moments written as integers: told from other numbers, read and written."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scorewise.tabular import packed, written
+from scorewise.tabular.defect import TableError
+from scorewise.tabular.schema import Schema
+from scorewise.tabular.table import to_arrow
+
+DAYS = pd.date_range("2009-11-03", periods=900, freq="D")
+MONTHS = pd.date_range("1985-01-01", periods=300, freq="MS")
+MINUTES = pd.date_range("2013-01-01", periods=900, freq="7h11min")
+
+
+def numbers(moments, form):
+    return np.unique(moments.strftime(form).astype(np.int64))
+
+
+def find(values, of=None):
+    return packed.find_form(np.unique(np.asarray(values)), pa.int64() if of is None else of)
+
+
+@pytest.mark.parametrize(
+    ("moments", "form"),
+    [
+        (DAYS, "%Y%m%d"),
+        (DAYS[::30], "%Y%m%d"),
+        (DAYS, "%y%m%d"),  # 91103 is 3 November 2009
+        (MONTHS, "%Y%m"),
+        (MONTHS[-24:], "%Y%m"),
+        (MONTHS, "%Y%m%d"),  # first days of months
+        (MINUTES, "%Y%m%d%H%M"),
+        (MINUTES, "%Y%m%d%H%M%S"),
+        (MINUTES, "%H%M"),
+        (pd.date_range("2013-01-01", periods=288, freq="5min"), "%H%M"),
+    ],
+)
+def test_forms_are_found_read_and_written_again(moments, form):
+    values = numbers(moments, form)
+    assert find(values) == form
+    said = {datetime.datetime.strptime(str(value).zfill(len(moments[0].strftime(form))), form) for value in values}
+    read = packed.read(pa.array(values), form)
+    day = datetime.date(1970, 1, 1)
+    said = said if written.has_date(form) else {datetime.datetime.combine(day, moment.time()) for moment in said}
+    assert set(read.cast(pa.timestamp("us")).to_pylist()) == said
+    assert packed.write(read, form, pa.int64()).equals(pa.array(values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(18, 60),  # years of persons: none says an hour
+        np.arange(100, 160),  # all of the range is read, so that says nothing
+        np.arange(50, 2400, 50),
+        np.arange(1, 2_000),
+        [*numbers(DAYS, "%Y%m%d"), 20_130_230],
+        [*numbers(DAYS, "%Y%m%d"), -1],
+        [*numbers(DAYS, "%Y%m%d"), 99_991_231],
+        numbers(DAYS[:12], "%Y%m%d"),  # as many in a row
+        numbers(MONTHS[:12], "%Y%m"),
+        [20_130_101, 20_140_101],
+        [*numbers(MINUTES, "%H%M"), 2_400],
+        numbers(MINUTES, "%H%M")[:20],
+        np.random.default_rng(0).integers(10_000_000, 99_999_999, 500),
+        [0, 1],
+        [],
+    ],
+)
+def test_other_numbers_have_no_form(values):
+    assert len(values) == 0 or find(values) is None
+
+
+def test_a_type_that_does_not_hold_all_numbers_has_no_form():
+    days, months = numbers(DAYS, "%Y%m%d"), numbers(MONTHS, "%Y%m")
+    assert find(days, pa.int32()) == find(days, pa.float64()) == "%Y%m%d"
+    assert find(days, pa.float32()) is None
+    assert find(months, pa.float32()) == find(months, pa.uint32()) == "%Y%m"
+    assert find(numbers(MINUTES, "%H%M"), pa.int16()) == "%H%M"
+    assert find(numbers(DAYS[70:900], "%y%m%d"), pa.int16()) is None
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_what_is_written_is_read_again(data):
+    form = data.draw(st.sampled_from(written.PACKED))
+    of = data.draw(st.sampled_from([pa.int64(), pa.float64(), pa.uint64()]))
+    low, high = written.limits(form)
+    ticks = data.draw(st.lists(st.one_of(st.integers(low, high), st.none()), min_size=1, max_size=20))
+    made = packed.write(pa.array(ticks, pa.int64()).cast(written.dtype_of(form)), form, of)
+    assert made.type == of
+    assert made.null_count == ticks.count(None)
+    assert packed.write(packed.read(made, form), form, of).equals(made)
+
+
+def test_what_is_no_moment_is_not_read():
+    cells = pa.array([20_130_619, 20_130_631, -5, 10**9, None, 20_130_619.5, np.nan, np.inf])
+    assert packed.read(cells, "%Y%m%d").cast(pa.date32()).to_pylist() == [datetime.date(2013, 6, 19), *[None] * 7]
+
+
+def frame(rows=2_000):
+    rng = np.random.default_rng(0)
+    day = DAYS[rng.integers(0, len(DAYS), rows)]
+    return pd.DataFrame(
+        {
+            "day": day.strftime("%Y%m%d").astype(int),
+            "gone": np.where(rng.random(rows) < 0.1, np.nan, day.strftime("%Y%m%d").astype(float)),
+            "text": day.strftime("%Y%m%d"),
+            "month": MONTHS[rng.integers(0, 300, rows)].strftime("%b-%Y"),
+            "unlike": rng.integers(20_100_000, 20_139_999, rows),
+            "few": rng.choice(numbers(DAYS[:300:30], "%Y%m%d"), rows),
+        }
+    )
+
+
+def test_a_schema_finds_moments_among_numbers_and_digits():
+    table = to_arrow(frame())
+    schema = Schema.infer(table)
+    assert {column.name: (column.kind, column.written) for column in schema.columns} == {
+        "day": ("number", "%Y%m%d"),
+        "gone": ("number", "%Y%m%d"),
+        "text": ("number", "%Y%m%d"),
+        "month": ("number", "%b-%Y"),
+        "unlike": ("number", None),
+        "few": ("category", None),
+    }
+    assert Schema.from_json(schema.to_json()) == schema
+    for name in ("day", "gone", "text", "month"):
+        column, cells = schema.column(name), table[name].combine_chunks()
+        values = column.numbers(cells)
+        assert column.restore(values, len(cells), np.random.default_rng(0)).equals(cells)
+        between = column.restore(values + 0.4, len(cells), np.random.default_rng(0))
+        assert between.equals(cells)
+    assert schema.column("day").numbers(table["day"].combine_chunks().cast(pa.float64())).max() == 899
+
+
+def test_days_in_a_row_are_no_identifiers():
+    days = pd.DataFrame({"day": numbers(DAYS, "%Y%m%d"), "x": np.arange(900) % 7 + 0.5})
+    assert Schema.infer(to_arrow(days)).column("day").kind == "number"
+
+
+def test_cells_that_are_no_moments_are_refused():
+    column = Schema.infer(to_arrow(frame())).column("day")
+    with pytest.raises(TableError, match=r"'day' must hold .* int64 written as %Y%m%d, however: 20130631 is of"):
+        column.numbers(pa.array([20_130_619, 20_130_631]))
+    text = column.numbers(pa.array(["20091103", "2009-11-04"]))
+    assert text.tolist() == [0, 1]
+    moments = column.numbers(pa.array([datetime.date(2009, 11, 5)]))
+    assert moments.tolist() == [2]
+
+
+def test_a_form_must_suit_its_type():
+    said = Schema.infer(to_arrow(frame())).to_json()
+    said["columns"][0]["written"] = "%Y-%m-%d"
+    with pytest.raises(TableError, match=r"of integers to have one of digits alone, however: number of int64"):
+        Schema.from_json(said)
+    said["columns"][0] |= {"written": "%Y%m%d", "blank": "?"}
+    with pytest.raises(TableError, match=r"be text of a written form to have a text for what is blank"):
+        Schema.from_json(said)
