@@ -4,9 +4,10 @@
 
 Magic, and tables that are made up here, with the relations of which such tables are full: orders with the days on which
 they were due and paid, games in parks of which most have one team, sales of articles, most of which have one price,
-staff of whom no one is longer in a role than at the firm, and rides that follow the hour, the weekday and the season;
-and rows of Beijing's air with its year, month, day and hour as one moment. Each is fitted by default, and as many rows
-as it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as columns
+staff of whom no one is longer in a role than at the firm, and rides that follow the hour, the weekday and the season,
+these also logged with days and times as integers; rows of Beijing's air with its year, month, day and hour as one
+moment, and of Adult with six of its columns spread over zeros and ones. Each is fitted by default, and as many rows as
+it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as columns
 more. With `--against` the package in another folder is measured, too, in a process of its own. A table that is in the
 JSON file is measured again only if it is named.
 """
@@ -39,6 +40,7 @@ from scorewise.tabular.table import to_arrow
 ROWS, TEST_ROWS = 8_000, 2_000
 DAYS, TERMS = 1_500, (14, 30, 60, 90)
 PARKS, TEAMS, ARTICLES = 600, 90, 400
+SPREAD = ["workclass", "education", "marital-status", "occupation", "relationship", "race"]
 
 
 def orders(rows: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -114,6 +116,38 @@ def air(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     return some.drop(columns=["No", *parts]).assign(when=pd.to_datetime(some[parts]))
 
 
+def logged(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rides with their days and times as integers, such as 20190131 and 805."""
+    made = rides(rows, rng)
+    when = made.pop("when") + pd.to_timedelta(5 * rng.integers(0, 12, rows), unit="min")
+    return made.assign(day=when.dt.strftime("%Y%m%d").astype(int), time=when.dt.strftime("%H%M").astype(int))
+
+
+def when(logged: pd.DataFrame) -> "pd.Series[Any]":
+    """The moments of rides that were logged; missing where there is no such day or time."""
+    text = logged["day"].astype(str) + logged["time"].astype(str).str.zfill(4)
+    return pd.to_datetime(text, format="%Y%m%d%H%M", errors="coerce")
+
+
+def spread(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of Adult with a column of zeros and ones for each level of six of its columns."""
+    whole = load("adult")
+    some = whole.iloc[rng.permutation(len(whole))[:rows]].reset_index(drop=True)
+    return pd.get_dummies(some, columns=SPREAD, dtype=int)
+
+
+def twofold(spread: pd.DataFrame) -> float:
+    """The share of rows that have two levels of a column, or none of one that is never missing in Adult."""
+    ones = pd.DataFrame({name: spread.filter(regex=f"^{name}_").sum(axis=1) for name in SPREAD})
+    return float(((ones > 1) | ((ones == 0) & ~ones.columns.isin(["workclass", "occupation"]))).any(axis=1).mean())
+
+
+BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
+    "staff": broken,
+    "logged": lambda table: float(when(table).isna().mean()),
+    "spread": twofold,
+}
+"""The share of rows with what no row of a table has."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
@@ -121,6 +155,8 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "staff": staff,
     "rides": rides,
     "air": air,
+    "logged": logged,
+    "spread": spread,
 }
 TABLES = ("magic", *MADE_UP)
 
@@ -141,14 +177,17 @@ def measure(name: str) -> dict[str, float]:
     synthetic = synthesizer.sample(train.num_rows, seed=0)
     given = [with_parts(table) for table in (train, test, synthetic)]
     scores = judged(Schema.infer(given[0]), *given)
-    return scores | ({"broken": broken(synthetic.to_pandas())} if name == "staff" else {})
+    return scores | ({"broken": BROKEN[name](synthetic.to_pandas())} if name in BROKEN else {})
 
 
 def with_parts(table: pa.Table) -> pa.Table:
     """Add hour, weekday and month of a moment to the hour."""
-    if "when" not in table.column_names:
+    if "day" in table.column_names:
+        moments = pa.chunked_array([pa.array(when(table.to_pandas()))])
+    elif "when" in table.column_names:
+        moments = table["when"]
+    else:
         return table
-    moments = table["when"]
     parts = {"hour": pc.hour, "weekday": pc.day_of_week, "month": pc.month}
     for part, of in parts.items():
         table = table.append_column(part, of(moments))

@@ -26,6 +26,7 @@ from scorewise.tabular.calendar import WEEK, Calendar, find_calendars, part_of
 from scorewise.tabular.components import fit_principal
 from scorewise.tabular.determined import Determined
 from scorewise.tabular.digits import Digits
+from scorewise.tabular.dummies import Dummies, find_dummies
 from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.number import Adjust, Number, fit_numbers
@@ -87,7 +88,8 @@ class Codec:
     Attributes:
         schema: what the table is.
         numbers: encoding of each number column.
-        levels: number of levels of each category, the missing one included.
+        levels: number of levels of each category, the missing one included; of what dummies say together, too.
+        dummies: columns of zeros and ones that say one category.
         determined: columns that others determine; they are not encoded.
         sums: encoded columns that are tied to a signed sum of two others.
         usual: columns that another one nearly determines; of a category `Usual.told` is encoded, of a number its mode
@@ -106,6 +108,7 @@ class Codec:
         schema: Schema,
         numbers: Mapping[str, Number],
         levels: Mapping[str, int],
+        dummies: Sequence[Dummies],
         determined: Determined,
         sums: Sequence[Sum],
         usual: Sequence[Usual],
@@ -116,6 +119,7 @@ class Codec:
         self.schema = schema
         self.numbers = dict(numbers)
         self.levels = dict(levels)
+        self.dummies = tuple(dummies)
         self.determined = determined
         self.usual = tuple(usual)
         self.digits = dict(digits)
@@ -177,7 +181,10 @@ class Codec:
         temporal = {column.name for column in schema.numbers if column.origin is not None}
         numbers, sums = fit_numbers(values, steps, temporal)
         levels, codes = _category_codes(schema, cells)
-        determined = Determined.find(schema, cells, numbers, levels, codes)
+        dummies = find_dummies(codes, levels)
+        levels |= {one.name: one.levels for one in dummies}
+        codes = _with_spread(codes, dummies)
+        determined = Determined.find(schema, cells, numbers, levels, codes, dummies)
         numbers = {name: number.freed(determined.children) for name, number in numbers.items()}
         coded = {one.parent for one in determined.functions if one.part is None}
         for name in coded & numbers.keys():
@@ -205,9 +212,8 @@ class Codec:
         digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
         moments = {name: column for name, column in free.items() if name not in gaps}
         calendars = find_calendars(moments, values, coded)
-        return cls(
-            schema, _with_parts(numbers, calendars, values), levels, determined, sums, usual, digits, calendars, clip
-        )
+        numbers = _with_parts(numbers, calendars, values)
+        return cls(schema, numbers, levels, dummies, determined, sums, usual, digits, calendars, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -336,7 +342,7 @@ class Codec:
         numbers = {name: values for name, values in numbers.items() if name in columns}
         self.determined.compute(self.schema, self.numbers, numbers, categories, clip=self.clip)
         known = {column.name: len(column.levels or ()) for column in self.schema.categories}
-        categories = {name: np.where(c >= known[name], -1, c) for name, c in categories.items()}
+        categories = {name: np.where(categories[name] >= size, -1, categories[name]) for name, size in known.items()}
         return self.schema.restore(Cells(numbers, categories), len(rows.codes), seed)
 
     def compared(self, table: pa.Table) -> dict[str, np.ndarray]:
@@ -352,7 +358,11 @@ class Codec:
             TableError: if a category holds a level that the schema does not know.
         """
         cells = self.schema.cells(table)
-        return self._compared(cells.numbers, _category_codes(self.schema, cells, self.levels)[1])
+        return self._compared(cells.numbers, self._categories(cells))
+
+    def _categories(self, cells: Cells) -> dict[str, np.ndarray]:
+        """Codes of each category, and of what dummies say."""
+        return _with_spread(_category_codes(self.schema, cells, self.levels)[1], self.dummies)
 
     def _compared(
         self, numbers: Mapping[str, np.ndarray], categories: Mapping[str, np.ndarray]
@@ -436,7 +446,7 @@ class Codec:
 
     def _parts(self, table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cells = self.schema.cells(table)
-        _, levels = _category_codes(self.schema, cells, self.levels)
+        levels = self._categories(cells)
         values, rows = self._compared(cells.numbers, levels), table.num_rows
         codes: dict[tuple[str, str], np.ndarray] = {}
         low, high = np.empty((rows, len(self.scored))), np.empty((rows, len(self.scored)))
@@ -470,6 +480,7 @@ class Codec:
                 for name, number in self.numbers.items()
             },
             "levels": self.levels,
+            "dummies": [one.to_json() for one in self.dummies],
             **self.determined.to_json(),
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "usual": [[one.child, one.parent] for one in self.usual],
@@ -536,7 +547,8 @@ class Codec:
             for i, name in enumerate(said["digits"])
         }
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
-        determined = Determined.from_parts(said, tables, schema)
+        dummies = [Dummies.from_json(one, said["levels"]) for one in said["dummies"]]
+        determined = Determined.from_parts(said, tables, schema, dummies)
         calendars = {
             name: Calendar.from_parts(one, arrays[f"calendar.{i}"].numpy())
             for i, (name, one) in enumerate(said["calendars"].items())
@@ -544,7 +556,7 @@ class Codec:
         parts = {part_of(name, part) for name, one in calendars.items() for part in one.numbers}
         if strange := (parts | calendars.keys()) - numbers.keys():
             raise ValueError(f"moments must be among the numbers, with their parts, however: {sorted(strange)} are not")
-        return cls(schema, numbers, said["levels"], determined, sums, usual, digits, calendars, clip)
+        return cls(schema, numbers, said["levels"], dummies, determined, sums, usual, digits, calendars, clip)
 
 
 def _parts_of(calendars: Mapping[str, Calendar], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -564,6 +576,11 @@ def _with_parts(
             found[part] = Number(marginal, (), number.missing, np.zeros(0))
         found[name] = number
     return found
+
+
+def _with_spread(codes: Mapping[str, np.ndarray], dummies: Sequence[Dummies]) -> dict[str, np.ndarray]:
+    """Codes of each category, and of what dummies say together."""
+    return {**codes, **{one.name: one.codes(codes) for one in dummies}}
 
 
 def _told_levels(levels: Mapping[str, int], usual: Sequence[Usual]) -> dict[str, int]:

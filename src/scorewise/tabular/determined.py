@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scorewise.tabular import grid
+from scorewise.tabular.dummies import Dummies
 from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.moment import find_parts, part_code, parts
 from scorewise.tabular.number import Number
@@ -36,6 +37,7 @@ class Determined(NamedTuple):
         numbers: Mapping[str, Number],
         levels: Mapping[str, int],
         codes: Mapping[str, np.ndarray],
+        dummies: Sequence[Dummies] = (),
     ) -> Determined:
         """Find it in a table.
 
@@ -45,6 +47,7 @@ class Determined(NamedTuple):
             numbers: encoding of each number column.
             levels: number of levels of each category, the missing one included.
             codes: levels of each category, (N,) each.
+            dummies: columns that are determined by what they say together, which is among the categories.
 
         Returns:
             What is determined in every row, on evidence that is not an accident of few rows.
@@ -54,11 +57,15 @@ class Determined(NamedTuple):
             if len(number.values):
                 coded[name] = number_codes(values[name], number.values)
         counts = {name: levels.get(name) or len(numbers[name].values) + 1 for name in coded}
-        looked_up = find_functions({n: coded[n] for n in schema.learnable if n in coded}, counts)
+        spread = [function for one in dummies for function in one.functions()]
+        for function in spread:
+            del coded[function.child]
+        names = [*schema.learnable, *(one.name for one in dummies)]
+        looked_up = find_functions({n: coded[n] for n in names if n in coded}, counts)
         known = {one.child for one in looked_up}
         moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in known}
         left = {name: one for name, one in coded.items() if name not in known}
-        functions = [*find_parts(moments, values, left), *looked_up]
+        functions = [*find_parts(moments, values, left), *looked_up, *spread]
         known = {one.child for one in functions}
         steps = {column.name: column.step for column in schema.numbers} | _level_steps(schema)
         computed = (values, steps, schema.numeric(cells))
@@ -124,13 +131,16 @@ class Determined(NamedTuple):
         }
 
     @classmethod
-    def from_parts(cls, said: Mapping[str, Any], tables: Sequence[np.ndarray], schema: Schema) -> Determined:
+    def from_parts(
+        cls, said: Mapping[str, Any], tables: Sequence[np.ndarray], schema: Schema, dummies: Sequence[Dummies] = ()
+    ) -> Determined:
         """Rebuild it from `to_json`.
 
         Args:
             said: the plain form.
             tables: of the functions, in order.
             schema: what the table is.
+            dummies: columns that are determined by what they say together.
 
         Returns:
             What is determined.
@@ -148,6 +158,7 @@ class Determined(NamedTuple):
         )
         found = cls(formulas, functions)
         strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(schema.learnable)
+        strange -= {one.name for one in dummies}
         if strange:
             raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
         for one in functions:
