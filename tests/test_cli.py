@@ -158,7 +158,7 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 def test_an_unknown_extension(tmp_path: Path) -> None:
     (tmp_path / "train.xlsx").write_bytes(b"PK")
-    refused(run("fit", tmp_path / "train.xlsx", "--out", tmp_path / "model"), "must be a .csv, .csv.gz", tmp_path)
+    refused(run("fit", tmp_path / "train.xlsx", "--out", tmp_path / "model"), "must be a .csv, .csv.gz, .tsv", tmp_path)
 
 
 def test_infinite_values(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_demo_does_not_write_into_a_folder_of_another_kind(train: Path, tmp_pa
     ("out", "message"),
     [
         ("absent/out.csv", "The folder of the output must exist, however: there is no"),
-        ("out.xlsx", "A table must be a .csv, .csv.gz, .parquet file or -, however"),
+        ("out.xlsx", "A table must be a .csv, .csv.gz, .tsv, .tsv.gz, .parquet file or -, however"),
         ("folder.csv", "The output must be a file, however"),
     ],
 )

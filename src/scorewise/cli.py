@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 DEMO_MINUTES = 2.5  # of training; with sampling and evaluation the demo stays under five minutes on two cores
 DEMO_FILES = {"model", "synthetic.csv", "report.html"}
 
 app = typer.Typer(
     name="scorewise",
     help="Give it a table; get a synthetic table, and the evidence of its fidelity, usefulness and privacy.",
-    epilog="Tables are CSV, CSV.gz or Parquet files, by extension; - is the standard input or output, as CSV.",
+    epilog="Tables are .csv, .tsv (also with .gz behind) or .parquet files; - is the standard input or output, as CSV.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

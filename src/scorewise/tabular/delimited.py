@@ -1,4 +1,4 @@
-"""Tables as comma-separated text."""
+"""Tables as text with commas, semicolons, tabs or bars between the fields."""
 
 from __future__ import annotations
 
@@ -35,16 +35,21 @@ _FRACTION = r"\.(?P<digits>\d+)"
 _LEADING_ZERO = r"^[+-]?0\d"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INFINITY = r"^[+-]?(?i:inf|infinity)$"
+_MARKS = ";\t|"
+DELIMITER = b"delimiter"
+"""Key in the metadata of a table of what stood between its fields, where that was no comma."""
 
 
 def parse(data: bytes, source: str) -> pa.Table:
-    """Read comma-separated text with a header line; each column gets the narrowest type that all its fields have.
+    """Read delimited text with a header line; each column gets the narrowest type that all its fields have.
 
-    The types are, in this order: boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00,
-    with seconds, fractions and a zone where there are), text. A field that is empty is missing, quoted or not. Where
-    all the other fields are numbers, booleans or dates, so are NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text
-    these are values. None is a value everywhere. Numbers with leading zeros (00501), integers beyond 64 bits and dates
-    in any other form (1/31/2020) stay text, character for character.
+    Fields are separated by commas, or where the header has none, by the semicolons, tabs or bars that it has; that is
+    kept in the table's metadata as `DELIMITER`, so that `render` writes them again. The types are, in this order:
+    boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00, with seconds, fractions and a
+    zone where there are), text. A field that is empty is missing, quoted or not. Where all the other fields are
+    numbers, booleans or dates, so are NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text these are values. None is
+    a value everywhere. Numbers with leading zeros (00501), integers beyond 64 bits and dates in any other form
+    (1/31/2020) stay text, character for character.
 
     Args:
         data: The text, encoded as UTF-8, with or without a byte order mark.
@@ -65,37 +70,35 @@ def parse(data: bytes, source: str) -> pa.Table:
         ) from error
     if not text.strip():
         raise TableError(f"{source} must hold a header and rows, however: it is empty. Give a file with a table in it.")
-    names = next(csv.reader(io.StringIO(text, newline="")))
-    if len(names) == 1 and (mark := next((mark for mark in ";\t|" if mark in names[0]), None)):
-        raise TableError(
-            f"{source} must be separated by commas, however: the header holds {mark!r} and no comma. "
-            "Save it with commas."
-        )
+    names, mark = _header(text)
     require_distinct_names(names)
-    table = _fields(data, names, source)
+    table = _fields(data, names, mark, source)
     if table.num_rows == 0:
         raise TableError(f"{source} must hold one row or more, however: it is a header only. Add rows.")
-    return pa.table({name: _typed(table.column(name)) for name in names})
+    typed = pa.table({name: _typed(table.column(name)) for name in names})
+    return typed if mark == "," else typed.replace_schema_metadata({DELIMITER: mark.encode()})
 
 
-def render(table: pa.Table) -> bytes:
-    """Write a table as comma-separated text that `parse` reads back.
+def render(table: pa.Table, mark: str | None = None) -> bytes:
+    """Write a table as delimited text that `parse` reads back.
 
     Floats are written with the fewest digits that give the same number, and with ".0" where they are whole; booleans
     as True and False; durations as seconds; a missing cell as an empty field. Text is quoted where it has to be.
 
     Args:
         table: The table.
+        mark: What to write between fields; what its metadata says if None, a comma where they do not.
 
     Returns:
         The text, encoded as UTF-8, with lines that end in a line feed.
     """
+    mark = mark or (table.schema.metadata or {}).get(DELIMITER, b",").decode()
     header = io.StringIO()
-    csv.writer(header, lineterminator="\n").writerow(table.column_names)
-    columns = [_quoted(_text(table.column(name))) for name in table.column_names]
+    csv.writer(header, delimiter=mark, lineterminator="\n").writerow(table.column_names)
+    columns = [_quoted(_text(table.column(name)), mark) for name in table.column_names]
     if len(columns) == 1:
         columns = [pc.fill_null(columns[0], '""')]
-    rows = pc.binary_join_element_wise(*columns, pa.scalar(",", pa.large_string()), null_handling="replace")
+    rows = pc.binary_join_element_wise(*columns, pa.scalar(mark, pa.large_string()), null_handling="replace")
     lines = pc.binary_join_element_wise(rows, pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string()))
     return header.getvalue().encode() + b"".join(_bytes(chunk) for chunk in lines.chunks)
 
@@ -137,7 +140,16 @@ def timestamps(cells: pa.Array[Any] | pa.ChunkedArray[Any]) -> Any:
     return pc.coalesce(known, known_zoned).cast(pa.timestamp(unit))
 
 
-def _fields(data: bytes, names: list[str], source: str) -> pa.Table:
+def _header(text: str) -> tuple[list[str], str]:
+    """The names of the columns, and what stands between them."""
+    names = next(csv.reader(io.StringIO(text, newline="")))
+    if len(names) > 1:
+        return names, ","
+    mark = max(_MARKS, key=names[0].count)
+    return (next(csv.reader(io.StringIO(text, newline=""), delimiter=mark)), mark) if mark in names[0] else (names, ",")
+
+
+def _fields(data: bytes, names: list[str], mark: str, source: str) -> pa.Table:
     ragged: list[arrow_csv.InvalidRow] = []
 
     def note(row: arrow_csv.InvalidRow) -> Literal["skip", "error"]:
@@ -148,21 +160,22 @@ def _fields(data: bytes, names: list[str], source: str) -> pa.Table:
         table = arrow_csv.read_csv(
             io.BytesIO(data),
             read_options=arrow_csv.ReadOptions(use_threads=False, block_size=min(max(len(data), 1 << 20), 1 << 30)),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+            parse_options=arrow_csv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=note),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()), null_values=[""], strings_can_be_null=True
             ),
         )
     except pa.ArrowInvalid as error:
         raise TableError(
-            f"{source} must be a table of comma-separated values, however: {error}. Save it again from its program."
+            f"{source} must be a table of delimited values, however: {error}. Save it again from its program."
         ) from error
     if ragged:
         first = ragged[0]
         where = f"row {first.number}" if first.number is not None else "a row"
         raise TableError(
             f"{source} must have {first.expected_columns} fields in each row, however: {where} has "
-            f"{first.actual_columns} ({len(ragged)} such rows). Quote the fields that hold a comma, or mend these rows."
+            f"{first.actual_columns} ({len(ragged)} such rows). Quote the fields that hold a {mark!r}, or mend "
+            "these rows."
         )
     return table
 
@@ -239,14 +252,14 @@ def _float_text(cells: Any) -> Any:
     return pc.if_else(pc.match_substring_regex(text, r"^-?\d+$"), dotted, text)
 
 
-def _quoted(text: Any) -> Any:
-    special = pc.match_substring_regex(text, '[",\\r\\n]')
+def _quoted(text: Any, mark: str) -> Any:
+    special = pc.match_substring_regex(text, f'["{mark}\\r\\n]')
     empty = pc.equal(text, pa.scalar("", pa.large_string()))
     if not pc.any(pc.or_(special, empty)).as_py():
         return text
-    mark = pa.scalar('"', pa.large_string())
+    quote = pa.scalar('"', pa.large_string())
     doubled = pc.replace_substring(text, '"', '""')
-    wrapped = pc.binary_join_element_wise(mark, doubled, mark, pa.scalar("", pa.large_string()))
+    wrapped = pc.binary_join_element_wise(quote, doubled, quote, pa.scalar("", pa.large_string()))
     return pc.if_else(pc.or_(special, empty), wrapped, text)
 
 

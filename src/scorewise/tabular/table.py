@@ -1,4 +1,4 @@
-"""Tables in and out: CSV, CSV.gz and Parquet files, and data frames."""
+"""Tables in and out: CSV, TSV and Parquet files, and data frames."""
 
 import errno
 import gzip
@@ -18,11 +18,11 @@ from scorewise.tabular.frame import FrameKind, kind_of, like, to_arrow
 
 __all__ = ["FrameKind", "TableError", "kind_of", "like", "read_table", "to_arrow", "write_table", "write_whole"]
 
-_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 def read_table(path: str | Path) -> pa.Table:
-    """Read a table from a file: .csv, .csv.gz or .parquet, or "-" for CSV on the standard input.
+    """Read a table from a file: .csv, .tsv, either with .gz behind, or .parquet, or "-" for CSV on the standard input.
 
     How CSV fields become values is told by `scorewise.tabular.delimited.parse`. An unnamed index that pandas wrote
     into a Parquet file is not part of the table; a named one is a column.
@@ -52,7 +52,7 @@ def read_table(path: str | Path) -> pa.Table:
     if suffix == ".parquet":
         return _read_parquet(path)
     data = path.read_bytes()
-    if suffix == ".csv.gz" and data:
+    if suffix.endswith(".gz") and data:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
@@ -63,10 +63,11 @@ def read_table(path: str | Path) -> pa.Table:
 
 
 def write_table(table: pa.Table, path: str | Path) -> None:
-    """Write a table to a file, by extension .csv, .csv.gz or .parquet, or as CSV to the standard output for "-".
+    """Write a table to a file, by extension .csv, .tsv, either with .gz behind, or .parquet, or as CSV for "-".
 
-    The file appears as a whole or not at all: it is written next to its place and renamed. The same table gives the
-    same bytes.
+    Between fields of CSV is what was there in the file that the table was read from; "-" is the standard output. The
+    file appears as a whole or not at all: it is written next to its place and renamed. The same table gives the same
+    bytes.
 
     Args:
         table: The table.
@@ -94,8 +95,8 @@ def write_table(table: pa.Table, path: str | Path) -> None:
         pq.write_table(table, sink, compression="zstd")
         data = sink.getvalue().to_pybytes()
     else:
-        data = delimited.render(table)
-        if suffix == ".csv.gz":
+        data = delimited.render(table, "\t" if suffix.startswith(".tsv") else None)
+        if suffix.endswith(".gz"):
             data = gzip.compress(data, compresslevel=6, mtime=0)
     write_whole(path, data)
 
@@ -104,7 +105,7 @@ def _suffix(path: Path) -> str:
     suffix = next((suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise TableError(
-            f"A table must be a .csv, .csv.gz or .parquet file, however: {path}. "
+            f"A table must be a .csv, .csv.gz, .tsv, .tsv.gz or .parquet file, however: {path}. "
             "Rename it, or save it in one of these formats."
         )
     return suffix
