@@ -60,7 +60,7 @@ def test_forms_are_found_read_and_written_again(moments, form):
         np.arange(100, 160),  # all of the range is read, so that says nothing
         np.arange(50, 2400, 50),
         np.arange(1, 2_000),
-        [*numbers(DAYS, "%Y%m%d"), 20_130_230],
+        [*numbers(DAYS, "%Y%m%d"), 20_130_230],  # one that is not at an end
         [*numbers(DAYS, "%Y%m%d"), -1],
         [*numbers(DAYS, "%Y%m%d"), 99_991_231],
         numbers(DAYS[:12], "%Y%m%d"),  # as many in a row
@@ -161,5 +161,38 @@ def test_a_form_must_suit_its_type():
     with pytest.raises(TableError, match=r"of integers to have one of digits alone, however: number of int64"):
         Schema.from_json(said)
     said["columns"][0] |= {"written": "%Y%m%d", "blank": "?"}
-    with pytest.raises(TableError, match=r"be text of a written form to have a text for what is blank"):
+    with pytest.raises(TableError, match=r"'day' must have a written form to have a text for what is blank, however: "):
         Schema.from_json(said)
+    said["columns"][0]["blank"] = "-1"
+    assert Schema.from_json(said).column("day").blank == "-1"
+
+
+@pytest.mark.parametrize("blank", [0, -1, 99_999_999, 99_991_231])
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_one_number_beside_days_says_that_there_is_none(blank, dtype):
+    table = frame()
+    table["day"] = np.where(np.arange(len(table)) % 4 == 0, blank, table["day"]).astype(dtype)
+    cells = to_arrow(table)["day"].combine_chunks()
+    column = Schema.infer(to_arrow(table)).column("day")
+    assert (column.kind, column.written, column.blank, column.missing) == ("number", "%Y%m%d", str(blank), 0.25)
+    values = column.numbers(cells)
+    np.testing.assert_array_equal(np.isnan(values), np.arange(len(table)) % 4 == 0)
+    assert column.restore(values, len(cells), np.random.default_rng(0)).equals(cells)
+    assert column.numbers(pa.array([str(blank), "20091104"])).tolist()[1] == 1
+    two = table.assign(day=np.where(np.arange(len(table)) % 7 == 0, np.nan, table["day"]))
+    assert Schema.infer(to_arrow(two)).column("day").written is None
+
+
+def test_days_that_there_are_not_beside_days_of_text_say_that_there_is_none():
+    days = DAYS[np.random.default_rng(0).integers(0, 900, 500)]
+    gone = np.arange(500) % 4 == 0
+    for form, zero in (("%Y-%m-%d", "0000-00-00"), ("%Y%m%d", "00000000"), ("%d.%m.%Y", "-")):
+        cells = pa.array(np.where(gone, zero, days.strftime(form)).tolist(), pa.large_string())
+        column = Schema.infer(pa.table({"day": cells, "x": np.random.default_rng(0).random(500)})).column("day")
+        assert (column.written, column.blank, column.missing) == (form, zero, 0.25)
+        values = column.numbers(cells)
+        assert column.restore(values, 500, np.random.default_rng(0)).equals(cells)
+    amounts = pa.array(np.where(gone, "0", "$5.00").tolist(), pa.large_string())
+    assert (
+        Schema.infer(pa.table({"x": amounts, "y": np.random.default_rng(0).random(500)})).column("x").kind == "category"
+    )

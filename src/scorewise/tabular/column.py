@@ -47,7 +47,8 @@ class Column:
             `scorewise.tabular.written.find_form`; such a number is temporal. Or that of its amounts, such as
             "$#,##0.00", as found by `scorewise.tabular.amount.find_form`. Number of integers or whole floats: the form
             in which those are moments, such as "%Y%m%d", as found by `scorewise.tabular.packed.find_form`.
-        blank: Number of text: the text of a cell that says no such number, such as "?"; None where that is missing.
+        blank: Number of a written form: the text of a cell that says no such number, such as "?", or "0" where it is an
+            integer; None where such a cell is missing.
         patterns: Identifier of text: how the values look.
         nullable: Whether the Arrow field may hold nulls.
         metadata: The metadata of the Arrow field.
@@ -93,9 +94,8 @@ class Column:
                 known = "a known form such as '%-m/%-d/%Y' or '$#,##0.00'"
                 raise self._refusal(f"be written in {known}", f"written={self.written!r}")
             family = dtype.family(self.counted)
-        of_text = self.written is not None and dtype.family(self.dtype) == "text"
-        if self.blank is not None and not (of_text and isinstance(self.blank, str)):
-            raise self._refusal("be text of a written form to have a text for what is blank", f"blank={self.blank!r}")
+        if self.blank is not None and (self.written is None or not self._is_cell(self.blank)):
+            raise self._refusal("have a written form to have a text for what is blank", f"blank={self.blank!r}")
         if self.kind == "number":
             if family not in _NUMERIC + _TEMPORAL or pa.types.is_dictionary(self.dtype):
                 raise self._refusal("be numeric or temporal to be a number", f"arrow_type={self.arrow_type!r}")
@@ -118,6 +118,11 @@ class Column:
         return TableError(
             f"Column {self.name!r} must {must}, however: {found}. Correct it, or take it from `scorewise schema`."
         )
+
+    def _is_cell(self, blank: object) -> bool:
+        """Whether a value is the text of a cell of the column's type."""
+        of_text = dtype.family(self.dtype) == "text"
+        return isinstance(blank, str) and (of_text or blank.removeprefix("-").isdecimal())
 
     @property
     def dtype(self) -> pa.DataType:
@@ -234,6 +239,8 @@ class Column:
             array = self._read(array)
             found = dtype.family(array.type)
         elif self.written in written.PACKED and found in _NUMERIC:
+            if self.blank is not None:
+                array = pa.array(dtype.floats(array), mask=dtype.floats(array) == float(self.blank))
             array = self._known(array, packed.read(array, self.written))
             found = dtype.family(array.type)
         if family in _NUMERIC and found in {"boolean", *_NUMERIC}:
@@ -355,7 +362,8 @@ class Column:
         if self.written is None:
             return restored
         if dtype.family(self.dtype) != "text":
-            return packed.write(restored, self.written, self.dtype, nan=self.nan)
+            made = packed.write(restored, self.written, self.dtype, nan=self.nan)
+            return made if self.blank is None else made.fill_null(pa.scalar(int(self.blank)).cast(self.dtype))
         return self._worded(written.write(restored, self.written))
 
     def _worded(self, text: pa.Array[Any]) -> pa.Array[Any]:

@@ -17,6 +17,8 @@ from scorewise.tabular.defect import TableError
 
 MOST_LEVELS = 32
 FEWEST_ROWS_PER_LEVEL = 20
+FEWEST_BESIDE_BLANK = 3
+"""Values of a column, one of which may say that there is none."""
 
 _TEMPORAL = ("moment", "time", "duration")
 
@@ -84,12 +86,12 @@ class _Draft:
             values = dtype.integers(self.array)
             step = _integer_step(values, self.array.type)
         distinct = np.unique(values)
-        form = packed.find_form(distinct, self.array.type) if isinstance(step, int) else None
+        moments = self._packed(distinct) if isinstance(step, int) else None
         if kind is None:
             kind = self._kind(distinct, step, is_target=is_target)
-            kind = "number" if kind == "identifier" and form is not None else kind
+            kind = "number" if kind == "identifier" and moments is not None else kind
         if kind == "number":
-            return self._number(distinct, step) if form is None else self._written(packed.read(self.array, form), form)
+            return self._number(distinct, step) if moments is None else moments
         if kind == "identifier":
             return self._integer_identifier(distinct, step)
         return self._levels(kind, level.distinct(self.array))
@@ -113,6 +115,27 @@ class _Draft:
         ):
             return "identifier"
         return "number"
+
+    def _packed(self, distinct: np.ndarray) -> Column | None:
+        """The column of moments that integers are, where all are, but for the least or the largest one."""
+        form = packed.find_form(distinct, self.array.type)
+        if form is not None:
+            return self._written(packed.read(self.array, form), form)
+        if self.missing > 0 or len(distinct) < FEWEST_BESIDE_BLANK:
+            return None
+        for blank, rest in ((distinct[0], distinct[1:]), (distinct[-1], distinct[:-1])):
+            form = packed.find_form(rest, self.array.type)
+            if form is not None:
+                draft = self._but(self.array, pa.scalar(blank).cast(self.array.type), f"{int(blank)}")
+                return draft._written(packed.read(draft.array, form), form)
+        return None
+
+    def _but(self, cells: pa.Array[Any], blank: pa.Scalar[Any], text: str) -> _Draft:
+        """The same without the cells that say that there is no value."""
+        said: Any = pc.not_equal(cells, blank)
+        gone = float(1 - said.to_numpy(zero_copy_only=False).mean())
+        same = self.same | {"blank": text, "missing": gone}
+        return dataclasses.replace(self, array=cells.filter(said), missing=gone, same=same)
 
     def _qualitative(self, kind: Kind | None, *, is_target: bool) -> Column:
         encoded = pa.types.is_dictionary(self.array.type)
@@ -150,22 +173,21 @@ class _Draft:
         form = amount.find_form(used)
         if form is not None:
             return self._amounts(form, kind, is_target=is_target)
-        digits: Any = pc.match_substring_regex(used, r"\d")
-        words = used.filter(pc.invert(digits))
-        if len(words) != 1 or len(used) < 3 or self.missing > 0:
+        if self.missing > 0 or len(used) < FEWEST_BESIDE_BLANK:
             return None
-        rest, cells = used.filter(digits), self.array.cast(pa.large_string())
-        blank = words[0].as_py()
-        said: Any = pc.not_equal(cells, pa.scalar(blank, pa.large_string()))
-        gone = float(1 - said.to_numpy(zero_copy_only=False).mean())
-        draft = dataclasses.replace(
-            self, array=cells.filter(said), missing=gone, same=self.same | {"blank": blank, "missing": gone}
-        )
-        form = written.find_form(rest)
-        if form is not None:
-            return draft._written(written.read(rest, form), form)
-        form = amount.find_form(rest, plain=True)
-        return None if form is None else draft._amounts(form, kind, is_target=is_target)
+        for says in (r"\d", r"[1-9]"):  # "?" beside numbers and dates, and 0000-00-00 beside dates
+            number: Any = pc.match_substring_regex(used, says)
+            words, rest = used.filter(pc.invert(number)), used.filter(number)
+            if len(words) != 1:
+                continue
+            draft = self._but(self.array.cast(pa.large_string()), words[0], words[0].as_py())
+            form = written.find_form(rest) or _packed_form(rest)
+            if form is not None:
+                return draft._written(written.read(rest, form), form)
+            form = amount.find_form(rest, plain=True)
+            if form is not None and says == r"\d":
+                return draft._amounts(form, kind, is_target=is_target)
+        return None
 
     def _written(self, moments: pa.Array[Any], form: str) -> Column:
         draft = dataclasses.replace(self, array=moments, same=self.same | {"written": form})

@@ -72,7 +72,9 @@ class Schema:
           between thousands or a decimal comma, such as $1,200.50, 12.5% or 36 months, where such numbers would be no
           category or identifier by the rules beside; the forms are those of `scorewise.tabular.amount.find_form`;
         * number: text of which every cell is such a date, time, amount or plain number but for one word without digits,
-          such as "?", "." or a blank, that stands for what is not there, and no cell is missing;
+          such as "?", "." or a blank (beside dates also 0000-00-00), that stands for what is not there, and no cell is
+          missing; integers all of which are such dates or times but for the least or the largest one, such as 0 or
+          99999999, likewise;
         * identifier: 20 texts or more, nine tenths of which or more are in one cell only (names, addresses, remarks);
           20 integers (or whole floats) or more that are all distinct and consecutive, or so many in so small a range
           that ten collisions or more were to be expected, or with a name such as customer_id or OrderNo. The target
