@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorewise.tabular import packed, written
+from scorewise.tabular.calendar import find_calendars
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.schema import Schema
 from scorewise.tabular.table import to_arrow
@@ -23,8 +24,8 @@ def numbers(moments, form):
     return np.unique(moments.strftime(form).astype(np.int64))
 
 
-def find(values, of=None):
-    return packed.find_form(np.unique(np.asarray(values)), pa.int64() if of is None else of)
+def find(values, of=None, name="x"):
+    return packed.find_form(np.unique(np.asarray(values)), pa.int64() if of is None else of, name)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_type_that_does_not_hold_all_numbers_has_no_form():
 @settings(max_examples=100)
 @given(st.data())
 def test_what_is_written_is_read_again(data):
-    form = data.draw(st.sampled_from(written.PACKED))
+    form = data.draw(st.sampled_from((*written.PACKED, *written.EPOCHS)))
     of = data.draw(st.sampled_from([pa.int64(), pa.float64(), pa.uint64()]))
     low, high = written.limits(form)
     ticks = data.draw(st.lists(st.one_of(st.integers(low, high), st.none()), min_size=1, max_size=20))
@@ -97,6 +98,27 @@ def test_what_is_written_is_read_again(data):
     assert made.type == of
     assert made.null_count == ticks.count(None)
     assert packed.write(packed.read(made, form), form, of).equals(made)
+
+
+def test_seconds_since_1970_are_moments_where_the_name_says_so():
+    seconds = MINUTES.to_numpy().astype("datetime64[s]").astype(np.int64) + 60 * (np.arange(900) % 7)
+    for name in ("timestamp", "unix_time", "createdAt", "unixtime"):
+        assert find(seconds, name=name) == "%s"
+        assert find(1_000 * seconds + 7, name=name) == "%s%3f"
+    assert find(seconds, name="amount") is None
+    assert find(seconds, pa.int32(), "timestamp") is None
+    assert find([5, *seconds], name="timestamp") is None
+    read = packed.read(pa.array(1_000 * seconds + 7), "%s%3f")
+    assert read.type == pa.timestamp("ms")
+    assert read.cast(pa.int64()).to_pylist() == (1_000 * seconds + 7).tolist()
+    frame = pd.DataFrame({"time": seconds, "x": np.arange(900) % 50 + 0.5})
+    table = to_arrow(frame)
+    column = Schema.infer(table).column("time")
+    assert (column.kind, column.written, column.tick) == ("number", "%s", 60)
+    values = column.numbers(table["time"].combine_chunks())
+    assert column.restore(values, 900, np.random.default_rng(0)).equals(table["time"].combine_chunks())
+    calendar = find_calendars({"time": column}, {"time": values})["time"]
+    assert (calendar.numbers, calendar.weekdays) == (("time", "week"), True)
 
 
 def test_what_is_no_moment_is_not_read():

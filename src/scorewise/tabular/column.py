@@ -87,7 +87,7 @@ class Column:
             raise self._refusal("have one of its levels as its value", f"value={self.value!r}")
         if self.written is not None:
             plain = family in {"text", "integer", "float"} and not pa.types.is_dictionary(self.dtype)
-            if self.kind != "number" or not plain or (family != "text" and self.written not in written.PACKED):
+            if self.kind != "number" or not plain or (family != "text" and not packed.is_form(self.written)):
                 must = "be a number of text to have a written form, or of integers to have one of digits alone"
                 raise self._refusal(must, f"{self.kind} of {self.arrow_type}")
             if not (written.is_form(self.written) or amount.is_form(self.written)):
@@ -238,7 +238,7 @@ class Column:
         if found == "text" and family in {"moment", *_NUMERIC}:
             array = self._read(array)
             found = dtype.family(array.type)
-        elif self.written in written.PACKED and found in _NUMERIC:
+        elif self.written is not None and packed.is_form(self.written) and found in _NUMERIC:
             if self.blank is not None:
                 array = pa.array(dtype.floats(array), mask=dtype.floats(array) == float(self.blank))
             array = self._known(array, packed.read(array, self.written))

@@ -118,13 +118,13 @@ class _Draft:
 
     def _packed(self, distinct: np.ndarray) -> Column | None:
         """The column of moments that integers are, where all are, but for the least or the largest one."""
-        form = packed.find_form(distinct, self.array.type)
+        form = packed.find_form(distinct, self.array.type, self.name)
         if form is not None:
             return self._written(packed.read(self.array, form), form)
         if self.missing > 0 or len(distinct) < FEWEST_BESIDE_BLANK:
             return None
         for blank, rest in ((distinct[0], distinct[1:]), (distinct[-1], distinct[:-1])):
-            form = packed.find_form(rest, self.array.type)
+            form = packed.find_form(rest, self.array.type, self.name)
             if form is not None:
                 draft = self._but(self.array, pa.scalar(blank).cast(self.array.type), f"{int(blank)}")
                 return draft._written(packed.read(draft.array, form), form)
@@ -167,7 +167,7 @@ class _Draft:
 
     def _read(self, used: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column | None:
         """The column of what the text says, where all cells say it in one form, but for one word for what is not."""
-        form = written.find_form(used) or _packed_form(used)
+        form = written.find_form(used) or self._packed_form(used)
         if form is not None:
             return self._written(written.read(used, form), form)
         form = amount.find_form(used)
@@ -181,13 +181,21 @@ class _Draft:
             if len(words) != 1:
                 continue
             draft = self._but(self.array.cast(pa.large_string()), words[0], words[0].as_py())
-            form = written.find_form(rest) or _packed_form(rest)
+            form = written.find_form(rest) or self._packed_form(rest)
             if form is not None:
                 return draft._written(written.read(rest, form), form)
             form = amount.find_form(rest, plain=True)
             if form is not None and says == r"\d":
                 return draft._amounts(form, kind, is_target=is_target)
         return None
+
+    def _packed_form(self, used: pa.Array[Any]) -> str | None:
+        """The form of texts that are digits alone, in which all of them are moments."""
+        if not pc.all(pc.match_substring_regex(used, r"\A\d{4,15}\z")).as_py():
+            return None
+        form = packed.find_form(np.unique(used.cast(pa.int64())), pa.int64(), self.name)
+        same = form is not None and written.write(written.read(used, form), form).equals(used)
+        return form if same else None
 
     def _written(self, moments: pa.Array[Any], form: str) -> Column:
         draft = dataclasses.replace(self, array=moments, same=self.same | {"written": form})
@@ -236,15 +244,6 @@ class _Draft:
         return TableError(
             f"Column {self.name!r} must {must}, however: {found}. Choose another kind for it, or convert the column."
         )
-
-
-def _packed_form(used: pa.Array[Any]) -> str | None:
-    """The form of texts that are digits alone, in which all of them are moments."""
-    if not pc.all(pc.match_substring_regex(used, r"\A\d{4,15}\z")).as_py():
-        return None
-    form = packed.find_form(np.unique(used.cast(pa.int64())), pa.int64())
-    same = form is not None and written.write(written.read(used, form), form).equals(used)
-    return form if same else None
 
 
 def _integer_step(values: np.ndarray, of: pa.DataType) -> float | None:

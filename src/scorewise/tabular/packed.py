@@ -1,8 +1,9 @@
-"""Moments that are written as integers, such as 20130619: told from other numbers, read, and written again."""
+"""Moments that are written as integers, 20130619 or 1371600000: told from other numbers, read, and written again."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -15,29 +16,70 @@ _CHANCE = 1e-9
 """Probability at which as many numbers of the same range, drawn at random, may all read as moments."""
 _DRAWS = 2_000
 _FEW = 64  # numbers that are looked at before all of them are
-_WIDTHS = {"Y": 4}  # of fields, where not two digits
+_WIDTHS = {"Y": 4, "s": 12, "3f": 3}  # of fields, where not two digits
+_SINCE = (946_684_800, 2_145_916_800)
+"""Seconds from 1970 to the beginnings of 2000 and of 2038."""
+_WORDS = ("time", "timestamp", "timestamps", "ts", "date", "datetime", "epoch", "unix", "at")
 
 
-def find_form(distinct: np.ndarray, of: pa.DataType) -> str | None:
+def find_form(distinct: np.ndarray, of: pa.DataType, name: str) -> str | None:
     """Find the form in which integers are written as moments, if they are.
 
     That is one of `scorewise.tabular.written.PACKED` in which every number reads as a moment, of the years 1800 to
     2199, where that is no chance: with the share p of such numbers among all that lie between the least and the largest
     one on the same grid, `p ** L` is below 1e-9. Leading zeros are not there: 517 is 05:17, and of times of the day
-    those alone count as evidence that say an hour. Of several forms the one of least chance is taken.
+    those alone count as evidence that say an hour. Of several forms the one of least chance is taken. Or it is one of
+    `scorewise.tabular.written.EPOCHS`, where all are moments of the years 2000 to 2037 and the column is named so.
 
         write(read(distinct, form), form) == distinct
 
     Args:
         distinct: (L,) different numbers, increasing.
         of: The type of the column; one that cannot hold all numbers of so many digits has no such form.
+        name: The name of the column.
 
     Returns:
         The form; None where there is none.
     """
+    for form in written.EPOCHS:
+        per_second = 10**9 // dtype.nanoseconds(written.dtype_of(form))
+        since = distinct[0] >= _SINCE[0] * per_second and distinct[-1] < _SINCE[1] * per_second
+        if since and _holds(of, form) and names_moments(name):
+            return form
     found = {form: _chance(distinct, form) for form in written.PACKED if _holds(of, form)}
-    form = min(found, key=lambda form: found[form], default=None)
-    return form if form is not None and found[form] < math.log(_CHANCE) else None
+    form = min(found, key=lambda form: found[form], default="")
+    return form if form and found[form] < math.log(_CHANCE) else None
+
+
+def is_form(form: object) -> bool:
+    """Tell whether a value is a form that `find_form` may give.
+
+    >>> is_form("%Y%m%d"), is_form("%s"), is_form("%Y-%m-%d")
+    (True, True, False)
+
+    Args:
+        form: The value.
+
+    Returns:
+        Whether it is.
+    """
+    return form in written.PACKED or form in written.EPOCHS
+
+
+def names_moments(name: str) -> bool:
+    """Tell whether a column name has a word such as time, timestamp, date or at.
+
+    >>> [names_moments(name) for name in ("unix_time", "createdAt", "ts", "unixtime", "category", "ratio")]
+    [True, True, True, True, False, False]
+
+    Args:
+        name: The column name, its words separated by capitals or anything but letters and digits.
+
+    Returns:
+        Whether it does; words may be written together where the last one is time, timestamp or date.
+    """
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
+    return any(word in _WORDS or word.endswith(("time", "timestamp", "date")) for word in words)
 
 
 def read(array: pa.Array[Any], form: str) -> pa.Array[Any]:
@@ -53,7 +95,8 @@ def read(array: pa.Array[Any], form: str) -> pa.Array[Any]:
     values = dtype.floats(array)
     sound = np.isfinite(values) & (values >= 0) & (values == np.floor(values)) & (values < 10.0 ** _width(form))
     text: Any = pa.array(np.where(sound, values, 0).astype(np.int64), mask=~sound).cast(pa.large_string())
-    return written.read(pc.utf8_lpad(text, _width(form), "0"), form)
+    least = {"%s": 1, "%s%3f": 4}.get(form, _width(form))
+    return written.read(pc.utf8_lpad(text, least, "0"), form)
 
 
 def write(moments: pa.Array[Any], form: str, of: pa.DataType, *, nan: bool = False) -> pa.Array[Any]:
@@ -98,7 +141,7 @@ def _chance(distinct: np.ndarray, form: str) -> float:
 
 def _width(form: str) -> int:
     """Digits of a form."""
-    return sum(_WIDTHS.get(field, 2) for field in form.replace("%", ""))
+    return sum(_WIDTHS.get(field, 2) for field in form.split("%")[1:])
 
 
 def _holds(of: pa.DataType, form: str) -> bool:

@@ -66,8 +66,9 @@ class Schema:
           that form. The forms, and what is taken where day and month may be either, are told by
           `scorewise.tabular.written.find_form`;
         * number: integers, whole floats and text of digits alone of which every one is a date, a month or a time, such
-          as 20200131, 202001 or 905, where that is no chance; the forms are those of
-          `scorewise.tabular.packed.find_form`. They count as moments, and are made anew as such integers or text;
+          as 20200131, 202001 or 905, where that is no chance, or seconds since 1970, where the name of the column has a
+          word such as time; the forms are those of `scorewise.tabular.packed.find_form`. They count as moments, and are
+          made anew as such integers or text;
         * number: text of which every cell is a number with the same currency, percent sign or unit, or with marks
           between thousands or a decimal comma, such as $1,200.50, 12.5% or 36 months, where such numbers would be no
           category or identifier by the rules beside; the forms are those of `scorewise.tabular.amount.find_form`;

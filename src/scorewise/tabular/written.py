@@ -54,6 +54,8 @@ TIMES = (
 )
 PACKED = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m", "%y%m%d", "%H%M")
 """Forms of digits alone: `scorewise.tabular.packed` tells them from other codes and numbers."""
+EPOCHS = ("%s", "%s%3f")
+"""Seconds, and milliseconds, since 1970: likewise."""
 CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
 _ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 _FIELD = re.compile(r"%[-3^]?[A-Za-z]")
@@ -64,6 +66,7 @@ _PATTERNS = {
     "B": "[A-Z][a-z]{2,8}",
     "p": "[AP]M",
     "f": r"\d{6}",
+    "s": r"\d{1,12}",
     "M": r"\d{2}",
     "S": r"\d{2}",
 }
@@ -84,7 +87,7 @@ _CELL = re.compile(
 _CLOCK = re.compile(r"\d{1,2}:\d{2}[\d:.]*(?: [AP]M)?")
 _FORM = re.compile(
     f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})(?P<zone>{_ZONE})?)?"
-    f"|{'|'.join(map(re.escape, (*MONTHS, *PACKED, *CLOCKS)))}"
+    f"|{'|'.join(map(re.escape, (*MONTHS, *PACKED, *EPOCHS, *CLOCKS)))}"
 )
 _FEW = 16  # cells that are looked at before all of them are
 _CENTURY = (1969, 2068)  # the years that two digits stand for, as in POSIX
@@ -164,7 +167,7 @@ def has_date(form: str) -> bool:
     Returns:
         Whether it does.
     """
-    return "%Y" in form or "%y" in form
+    return any(field in form for field in ("%Y", "%y", "%s"))
 
 
 def is_recent(moments: pa.Array[Any]) -> bool:
@@ -213,12 +216,13 @@ def limits(form: str) -> tuple[int, int]:
         form: The form.
 
     Returns:
-        Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits;
+        Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits,
+        or from 1970 on where seconds are counted from there;
         one day where there is no date; of months the first moments.
     """
     if not has_date(form):
         return 0, _DAY * _per_second(form) - 1
-    first, last = _CENTURY if "%y" in form else (1, 9999)
+    first, last = _CENTURY if "%y" in form else (1970, 9999) if "%s" in form else (1, 9999)
     years = np.array([first, last + 1])
     days = _month_starts(years, np.ones(2, dtype=np.int64)).astype("datetime64[D]").astype(np.int64)
     if _is_of_months(form):
@@ -256,6 +260,7 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
     days = start.astype("datetime64[D]") + (day - 1)
     known &= (days.astype("datetime64[M]") == start) & (hour < 24) & (minute < 60) & (second < 60)
     seconds = days.astype(np.int64) * _DAY + hour * 3600 + minute * 60 + second - _offset(form)
+    seconds = part.get("s", seconds)
     ticks = seconds * _per_second(form) + part.get("f", zero)
     return dtype.from_integers(np.where(known, ticks, 0), ~known, dtype_of(form))
 
@@ -283,6 +288,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
     month = start.astype(np.int64) % 12 + 1
     hour = clock // 3600
     part = {
+        "s": seconds,
         "Y": year,
         "y": year % 100,
         "m": month,
@@ -328,7 +334,7 @@ def _pieces(form: str) -> Iterator[tuple[str, str]]:
 
 def _is_of_months(form: str) -> bool:
     """Whether a form says the month, and no day of it."""
-    return has_date(form) and "d" not in form
+    return form in MONTHS or form == "%Y%m"
 
 
 def _pattern(form: str, *, named: bool = False) -> str:
@@ -361,7 +367,7 @@ def _text(numbers: np.ndarray, field: str) -> Any:
         return _MONTHS[field].take(pa.array(numbers - 1))
     if field == "%p":
         return _HALVES.take(pa.array(numbers))
-    width = {"%Y": 4, "%3f": 3, "%f": 6}.get(field, 1 if field[1] == "-" else 2)
+    width = {"%Y": 4, "%3f": 3, "%f": 6, "%s": 1}.get(field, 1 if field[1] == "-" else 2)
     return pc.utf8_lpad(pa.array(numbers).cast(pa.large_string()), width, "0")
 
 
