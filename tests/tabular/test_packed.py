@@ -169,7 +169,9 @@ def test_days_in_a_row_are_no_identifiers():
 
 def test_cells_that_are_no_moments_are_refused():
     column = Schema.infer(to_arrow(frame())).column("day")
-    with pytest.raises(TableError, match=r"'day' must hold .* int64 written as %Y%m%d, however: 20130631 is of"):
+    with pytest.raises(
+        TableError, match=r"'day' must hold .* int64 written as %Y%m%d, however: 20130631 .* in that form"
+    ):
         column.numbers(pa.array([20_130_619, 20_130_631]))
     text = column.numbers(pa.array(["20091103", "2009-11-04"]))
     assert text.tolist() == [0, 1]

@@ -335,9 +335,12 @@ class Column:
     def _mismatch(self, array: pa.Array[Any]) -> TableError:
         example = next((value for value in array.to_pylist() if value is not None), None)
         form = "" if self.written is None else f" written as {self.written}"
+        advice = "Convert the column to the type that it had in the fitted table"
+        if self.written is not None:
+            advice = "Write all of its cells in that form, as in the fitted table, or leave out those that say nothing"
         return TableError(
             f"Column {self.name!r} must hold values of type {self.arrow_type}{form}, however: {example!r} is of type "
-            f"{array.type}. Convert the column to the type that it had in the fitted table."
+            f"{array.type}. {advice}."
         )
 
     def _from_numbers(self, cells: np.ndarray, gone: np.ndarray) -> pa.Array[Any]:
