@@ -52,6 +52,9 @@ def test_flags_that_are_apart_by_accident_are_left() -> None:
     assert find_dummies(*codes_of(rare)) == []
     shared = pd.DataFrame({name: rng.random(2_000) < 0.4 for name in "abc"})
     assert find_dummies(*codes_of(shared)) == []
+    kind = np.arange(2_000) % 5  # c is apart from a, but not from b
+    flags = pd.DataFrame({"a": kind < 2, "b": kind > 2, "c": kind == 3})
+    assert find_dummies(*codes_of(flags)) == []
     one = spread().drop(columns="x")
     one.loc[0, COLOURS[:2]] = 1  # one row with two ones
     assert Dummies(tuple(COLOURS), True) not in find_dummies(*codes_of(one))
@@ -72,6 +75,7 @@ def test_no_decoded_row_has_two_ones_and_the_table_comes_back() -> None:
     codec = Codec.fit(frame)
     assert len(codec.dummies) == 2
     assert not {*COLOURS, *CITIES} & {name for name, _ in codec.names}
+    assert sorted(one.child for one in codec.determined.functions) == sorted([*COLOURS, *CITIES[1:]])
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
     made = codec.decode(np.random.default_rng(1).normal(size=(500, codec.layout.width))).to_pandas()
     assert made.dtypes.equals(frame.dtypes)

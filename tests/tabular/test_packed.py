@@ -69,6 +69,8 @@ def test_forms_are_found_read_and_written_again(moments, form):
         [20_130_101, 20_140_101],
         [*numbers(MINUTES, "%H%M"), 2_400],
         numbers(MINUTES, "%H%M")[:20],
+        [105, 310, 455, 612, 740, 859, 1_010, 1_233, 1_547, 2_259],  # too few to tell
+        [*range(60), 100, 120, 130],  # most say no hour
         np.random.default_rng(0).integers(10_000_000, 99_999_999, 500),
         [0, 1],
         [],
@@ -119,6 +121,11 @@ def test_seconds_since_1970_are_moments_where_the_name_says_so():
     assert column.restore(values, 900, np.random.default_rng(0)).equals(table["time"].combine_chunks())
     calendar = find_calendars({"time": column}, {"time": values})["time"]
     assert (calendar.numbers, calendar.weekdays) == (("time", "week"), True)
+
+
+def test_fields_without_a_mark_between_them_have_all_their_digits():
+    text = pa.array(["2013619", "201311", "20130619"], pa.large_string())
+    assert written.read(text, "%Y%m%d").is_valid().to_pylist() == [False, False, True]
 
 
 def test_what_is_no_moment_is_not_read():
@@ -216,7 +223,7 @@ def test_days_that_there_are_not_beside_days_of_text_say_that_there_is_none():
         assert (column.written, column.blank, column.missing) == (form, zero, 0.25)
         values = column.numbers(cells)
         assert column.restore(values, 500, np.random.default_rng(0)).equals(cells)
-    amounts = pa.array(np.where(gone, "0", "$5.00").tolist(), pa.large_string())
+    amounts = pa.array(["0" if none else f"${place % 90}.50" for place, none in enumerate(gone)], pa.large_string())
     assert (
         Schema.infer(pa.table({"x": amounts, "y": np.random.default_rng(0).random(500)})).column("x").kind == "category"
     )
