@@ -110,6 +110,9 @@ def test_seconds_since_1970_are_moments_where_the_name_says_so():
     assert find(seconds, name="amount") is None
     assert find(seconds, pa.int32(), "timestamp") is None
     assert find([5, *seconds], name="timestamp") is None
+    assert find(seconds[:1], name="timestamp") is None
+    same = pd.DataFrame({"timestamp": seconds[0], "x": np.arange(900) % 50 + 0.5, "y": np.arange(900) % 7 + 0.5})
+    assert Schema.infer(to_arrow(same)).column("timestamp").kind == "constant"
     read = packed.read(pa.array(1_000 * seconds + 7), "%s%3f")
     assert read.type == pa.timestamp("ms")
     assert read.cast(pa.int64()).to_pylist() == (1_000 * seconds + 7).tolist()

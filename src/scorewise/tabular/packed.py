@@ -15,6 +15,8 @@ from scorewise.tabular import dtype, written
 _CHANCE = 1e-9
 """Probability at which as many numbers of the same range, drawn at random, may all read as moments."""
 _DRAWS = 2_000
+FEWEST = 2
+"""Different numbers that a column must have to have a form."""
 _FEW = 64  # numbers that are looked at before all of them are
 _WIDTHS = {"Y": 4, "s": 12, "3f": 3}  # of fields, where not two digits
 _SINCE = (946_684_800, 2_145_916_800)
@@ -41,6 +43,8 @@ def find_form(distinct: np.ndarray, of: pa.DataType, name: str) -> str | None:
     Returns:
         The form; None where there is none.
     """
+    if len(distinct) < FEWEST:
+        return None
     for form in written.EPOCHS:
         per_second = 10**9 // dtype.nanoseconds(written.dtype_of(form))
         since = distinct[0] >= _SINCE[0] * per_second and distinct[-1] < _SINCE[1] * per_second
