@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 DEMO_MINUTES = 2.5  # of training; with sampling and evaluation the demo stays under five minutes on two cores
 DEMO_FILES = {"model", "synthetic.csv", "report.html"}
 
@@ -194,10 +193,10 @@ def sample(
     quiet: Quiet = False,
 ) -> None:
     """Sample a synthetic table from a model."""
-    _check_output(out, TABLE_SUFFIXES)
-    _check_device(device)
-    from scorewise.tabular.table import write_table
+    from scorewise.tabular.table import SUFFIXES, write_table
 
+    _check_output(out, SUFFIXES)
+    _check_device(device)
     synthesizer = _load(model, device)
     write_table(follow(synthesizer.sample_steps(rows, seed=seed), "Sampling", quiet), out)
     if not quiet and out != "-":

@@ -240,7 +240,8 @@ class Column:
             found = dtype.family(array.type)
         elif self.written is not None and packed.is_form(self.written) and found in _NUMERIC:
             if self.blank is not None:
-                array = pa.array(dtype.floats(array), mask=dtype.floats(array) == float(self.blank))
+                cells = dtype.floats(array)
+                array = pa.array(cells, mask=cells == float(self.blank))
             array = self._known(array, packed.read(array, self.written))
             found = dtype.family(array.type)
         if family in _NUMERIC and found in {"boolean", *_NUMERIC}:

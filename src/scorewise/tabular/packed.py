@@ -125,9 +125,6 @@ def write(moments: pa.Array[Any], form: str, of: pa.DataType, *, nan: bool = Fal
 
 def _chance(distinct: np.ndarray, form: str) -> float:
     """Logarithm of the probability that such numbers read as moments by chance; 0 where they do not."""
-    low, high = float(distinct[0]), float(distinct[-1])
-    if low < 0 or high >= 10.0 ** _width(form):
-        return 0.0
     few = distinct[np.linspace(0, len(distinct) - 1, _FEW).astype(np.int64)]
     if read(pa.array(few), form).null_count:
         return 0.0

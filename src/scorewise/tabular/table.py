@@ -16,9 +16,19 @@ from scorewise.tabular import delimited
 from scorewise.tabular.defect import TableError, require_distinct_names
 from scorewise.tabular.frame import FrameKind, kind_of, like, to_arrow
 
-__all__ = ["FrameKind", "TableError", "kind_of", "like", "read_table", "to_arrow", "write_table", "write_whole"]
+__all__ = [
+    "SUFFIXES",
+    "FrameKind",
+    "TableError",
+    "kind_of",
+    "like",
+    "read_table",
+    "to_arrow",
+    "write_table",
+    "write_whole",
+]
 
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 def read_table(path: str | Path) -> pa.Table:
@@ -102,7 +112,7 @@ def write_table(table: pa.Table, path: str | Path) -> None:
 
 
 def _suffix(path: Path) -> str:
-    suffix = next((suffix for suffix in _SUFFIXES if path.name.lower().endswith(suffix)), None)
+    suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise TableError(
             f"A table must be a .csv, .csv.gz, .tsv, .tsv.gz or .parquet file, however: {path}. "

@@ -217,8 +217,8 @@ def limits(form: str) -> tuple[int, int]:
 
     Returns:
         Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits,
-        or from 1970 on where seconds are counted from there;
-        one day where there is no date; of months the first moments.
+        or from 1970 on where seconds are counted from there; one day where there is no date; of months the first
+        moments.
     """
     if not has_date(form):
         return 0, _DAY * _per_second(form) - 1
