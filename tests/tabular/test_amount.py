@@ -54,6 +54,12 @@ def _texts(*cells: str | None) -> Any:
         (("1.234 kg", "5.678 kg"), "0.000 kg", [1.234, 5.678]),  # not thousands
         (("175cm", "159cm"), "0cm", [175, 159]),
         (("20.0%", "3.25%"), "0.0#%", [20, 3.25]),
+        (("€0", "€565K", "€110.5M", "€77M"), "€0|€0K|€0.#M", [0, 565e3, 110.5e6, 77e6]),
+        (("8.5k", "201k", "2.3k", "7.0M", "19M"), "0.#k|0.0M|0M", [8_500, 201e3, 2_300, 7e6, 19e6]),
+        (("1.23M", "45.60K", "980.12K"), "0.00K|0.00M", [1.23e6, 45_600, 980_120]),
+        (("-$1.2B", "$3.4M"), "-$0.0M|-$0.0B", [-1.2e9, 3.4e6]),
+        (("1,5K", "12", "0"), "0|0,0K", [1_500, 12, 0]),
+        (("0", "12K"), "0|0K", [0, 12_000]),
     ],
 )
 def test_the_form_of_amounts_is_found_and_writes_them_again(
@@ -91,6 +97,15 @@ def test_the_form_of_amounts_is_found_and_writes_them_again(
         ("-$5", "$-6"),
         ("-0%", "1%"),
         ("1234567890123456%", "1%"),  # more than a float holds for sure
+        ("7", "5B"),  # houses
+        ("7", "12A", "3K"),
+        ("12", "3m"),
+        ("€5K", "$3M"),
+        ("5K", "3k"),
+        ("0.95M", "950K"),
+        ("1000K", "1M"),
+        ("1500", "1.5K"),
+        ("5 kg", "3 t"),
     ],
 )
 def test_other_texts_are_no_amounts(cells: tuple[str, ...]) -> None:
@@ -98,7 +113,28 @@ def test_other_texts_are_no_amounts(cells: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["-0%", "#,##0,00", "%Y-%m-%d", "00%", "$", "abc", "0.#0%", "0.%", None, 7, "0.0000000000000000%"]
+    "form",
+    [
+        "€0|$0K",
+        "0K|0",
+        "0|0",
+        "0|0 kg",
+        "0K|0k",
+        "0K|0K|0K|0M",
+        "|0K",
+        "-$0|$0K",
+        "-0%",
+        "#,##0,00",
+        "%Y-%m-%d",
+        "00%",
+        "$",
+        "abc",
+        "0.#0%",
+        "0.%",
+        None,
+        7,
+        "0.0000000000000000%",
+    ],
 )
 def test_what_is_no_form(form: object) -> None:
     assert not is_form(form)
@@ -128,6 +164,54 @@ def test_what_is_written_in_a_form_is_read_again(
     found = find_form(texts, plain=True)  # of several that write the same, it may be another one
     assert found is not None
     assert write(read(texts, found), found).equals(texts)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    numbers=st.lists(st.integers(-(10**10), 10**10) | st.integers(-2_000, 2_000), min_size=1, max_size=20),
+    form=st.sampled_from(["€0|€0K|€0.#M", "0.0k|0k|0.0M|0M", "-$0.00K|-$0.00M|-$0.000B", "0|0,0K"]),
+)
+def test_numbers_are_written_by_their_size(numbers: list[int], form: str) -> None:
+    texts = write(pa.array(numbers, pa.float64()), form)
+    assert write(read(texts, form), form).equals(texts)
+    for number, text in zip(numbers, texts.to_pylist(), strict=True):
+        unit = text[-1] if text[-1].isalpha() else ""
+        size = text.strip("-$€").replace(",", ".").removesuffix(unit)
+        one = 10.0 ** {"": 0, "k": 3, "K": 3, "M": 6, "B": 9}[unit]
+        decimals = len(size.partition(".")[2])
+        assert float(size) < 1_000 or unit == form[-1]
+        coarsest = 1.0 if form != "€0|€0K|€0.#M" else 0.1
+        assert abs(float(size) * one - abs(number)) <= 0.5 * one * max(10.0**-decimals, coarsest) * 1.001
+        assert ("-" in text) == (number < 0 and float(size) > 0)
+
+
+def test_a_number_that_is_rounded_up_to_the_next_size_is_written_so() -> None:
+    numbers = pa.array([0, 0.4, 999.4, 999.6, 949_999, 950_000, 999_499, 999_600, 9.96e6, 123_456_789])
+    said = ["€0", "€0", "€999", "€1K", "€950K", "€950K", "€999K", "€1M", "€10M", "€123.5M"]
+    assert write(numbers, "€0|€0K|€0.#M").to_pylist() == said
+    said = ["0.0k", "0.0k", "1.0k", "1.0k", "950k", "950k", "999k", "1.0M", "10M", "123M"]
+    assert write(numbers, "0.0k|0k|0.0M|0M").to_pylist() == said
+    assert read(_texts("€1.25M", "€3B", "€-5K", "7", "€7"), "€0|€0K|€0.#M").to_pylist() == [
+        1_250_000,
+        None,
+        -5_000,
+        None,
+        7,
+    ]
+
+
+def test_values_by_their_size_are_numbers() -> None:
+    generator = np.random.default_rng(0)
+    value = np.where(generator.random(ROWS) < 0.05, 0, np.exp(generator.normal(13.5, 1.5, ROWS)))
+    said = write(pa.array(value), "€0|€0K|€0.#M").to_pylist()
+    frame = pd.DataFrame({"value": said, "x": np.log1p(value).round(3)})
+    column = Schema.infer(to_arrow(frame)).column("value")
+    assert (column.kind, column.written) == ("number", "€0|€0K|€0.#M")
+    assert Schema.from_json(Schema.infer(to_arrow(frame)).to_json()).column("value") == column
+    codec = Codec.fit(frame)
+    assert codec.decode(codec.encode(frame))["value"].equals(to_arrow(frame)["value"])
+    made = codec.decode(np.random.default_rng(1).normal(size=(400, codec.layout.width))).to_pandas()["value"]
+    assert made.str.fullmatch(r"€(0|\d{1,3}K|\d{1,3}(\.[1-9])?M)").all()
 
 
 @pytest.mark.parametrize(

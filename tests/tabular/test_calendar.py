@@ -200,6 +200,25 @@ def test_in_a_zone_hours_and_weekdays_are_those_of_its_clock(zone: str) -> None:
     assert shown[part_of("when", "weekday")].tolist() == frame["when"].dt.day_of_week.tolist()
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_text_of_a_clock_with_a_summer_time_goes_by_it(zone: str) -> None:
+    rides = _zoned(_rides(4_000), zone)
+    rides["hour"], rides["name"] = rides["when"].dt.hour, rides["when"].dt.day_name()
+    text = rides.assign(when=[moment.isoformat(sep=" ") for moment in rides["when"]])
+    codec = Codec.fit(text)
+    assert codec.calendars["when"].zone == zone
+    assert codec.determined.children == {"hour", "name"}
+    assert codec.decode(codec.encode(text)).equals(to_arrow(text))
+    made = np.random.default_rng(0).normal(size=(2_000, codec.layout.width))
+    frame = codec.decode(made).to_pandas()
+    shown = [pd.Timestamp(moment) for moment in frame["when"]]
+    assert [moment.hour for moment in shown] == frame["hour"].tolist()
+    assert [moment.day_name() for moment in shown] == frame["name"].tolist()
+    assert [moment.isoformat() for moment in shown] == [
+        moment.tz_convert("UTC").tz_convert(zone).isoformat() for moment in shown
+    ]
+
+
 def test_days_that_begin_by_the_clock_of_a_zone_are_made_as_such() -> None:
     days = (
         pd.date_range("2019-01-01", periods=700, tz="America/New_York")

@@ -67,7 +67,7 @@ def test_forms_are_found_read_and_written_again(moments, form):
         numbers(DAYS[:12], "%Y%m%d"),  # as many in a row
         numbers(MONTHS[:12], "%Y%m"),
         [20_130_101, 20_140_101],
-        [*numbers(MINUTES, "%H%M"), 2_400],
+        [*numbers(MINUTES, "%H%M"), 2_401],
         numbers(MINUTES, "%H%M")[:20],
         [105, 310, 455, 612, 740, 859, 1_010, 1_233, 1_547, 2_259],  # too few to tell
         [*range(60), 100, 120, 130],  # most say no hour
@@ -78,6 +78,20 @@ def test_forms_are_found_read_and_written_again(moments, form):
 )
 def test_other_numbers_have_no_form(values):
     assert len(values) == 0 or find(values) is None
+
+
+def test_the_end_of_the_day_may_be_2400():
+    values = np.unique([*numbers(MINUTES, "%H%M"), 2_400])
+    assert find(values) == "%H%M"
+    cells = pa.array([0, 517, 2_359, 2_400, None])
+    read = packed.read(cells, "%H%M")
+    assert (read.cast(pa.int64()).to_numpy(zero_copy_only=False)[:4] / 60).tolist() == [0, 317, 1_439, 1_440]
+    assert packed.write(read, "%H%M", pa.int64()).equals(cells)
+    assert packed.read(pa.array([2_401, 2_460, 2_500]), "%H%M").null_count == 3
+    column = Schema.infer(pa.table({"x": np.repeat(values, 3), "y": np.arange(3 * len(values)) % 7 + 0.5})).column("x")
+    made = column.restore(np.linspace(-1e4, 1e6, 2_000), 2_000, np.random.default_rng(0)).to_pandas()
+    assert (made.min(), made.max()) == (0, 2_400)
+    assert (made % 100 < 60).all()
 
 
 def test_a_type_that_does_not_hold_all_numbers_has_no_form():

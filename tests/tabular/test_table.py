@@ -194,6 +194,16 @@ def test_timestamp_with_zone(tmp_path):
     assert [value.hour for value in column.to_pylist()] == [10, 8]
 
 
+def test_what_a_clock_is_ahead_of_utc_is_kept_as_it_is_written(tmp_path):
+    winter, summer = "2020-01-01 10:00:00+01:00", "2020-07-01 10:00:00+02:00"
+    for cells in ((winter, summer), (winter, winter.replace("10", "11"))):
+        table = read(tmp_path, "a,b\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)) + "NA,2\n")
+        assert table.column("a").type == pa.large_string()
+        assert table.column("a").to_pylist() == [*cells, None]
+    zero = read(tmp_path, "a,b\n2020-01-01 10:00:00+00:00,1\n2020-01-01 11:00:00Z,2\n").column("a")
+    assert zero.type == pa.timestamp("s", "UTC")
+
+
 def test_quoted_empty_field_is_missing(tmp_path):
     assert read(tmp_path, 'a,b\n"",1\n"x",""\n').to_pylist() == [{"a": None, "b": 1}, {"a": "x", "b": None}]
 

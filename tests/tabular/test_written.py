@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from scorewise.tabular import written
 
 ZONES = ("", "Z", "+02", "-0330", "+05:30", "-11:00")
+PLACES = ("%:z[Europe/Berlin]", "%z[America/St_Johns]", "%:::z[America/New_York]", "%:::z[Australia/Lord_Howe]")
 STAMPS = [date + time for date in written.DATES for time in ("", *written.TIMES)]
 FORMS = [clock + zone for clock in STAMPS for zone in (ZONES if ":" in clock else ZONES[:1])]
+FORMS += [
+    date + time + place for date in ("%Y-%m-%d", "%m/%d/%y") for time in ("T%H:%M", " %H:%M:%S") for place in PLACES
+]
 FORMS += dict.fromkeys([*written.MONTHS, *written.PACKED, *written.EPOCHS, *written.CLOCKS])
 DAY = 86_400
 
@@ -154,6 +158,13 @@ def test_a_form_that_writes_the_same_is_found(data):
         ("%-m/%-d/%y %-I:%M %p", ["1/31/13 12:05 AM", "1/2/13 1:05 PM"]),
         ("%d.%m.%Y %I:%M:%S %p", ["31.01.2013 12:05:00 PM", "02.01.2013 01:05:00 AM"]),
         ("%d.%m.%Y %-I:%M:%S %p", ["31.01.2013 12:05:00 PM", "02.01.2013 1:05:00 AM"]),
+        ("%Y-%m-%d %H:%M:%S%:z[Europe/Berlin]", ["2015-01-01 00:00:00+01:00", "2015-07-01 00:00:00+02:00"]),
+        ("%Y-%m-%dT%H:%M%z[Europe/London]", ["2015-01-01T00:00+0000", "2015-07-01T00:00+0100"]),
+        ("%m/%d/%Y %H:%M%:::z[America/Denver]", ["01/13/2015 00:00-07", "07/01/2015 00:00-06"]),
+        ("%Y-%m-%d %H:%M%:z[America/St_Johns]", ["2015-01-01 00:00-03:30", "2015-07-01 00:00-02:30"]),
+        ("%Y-%m-%d %H:%M%:::z[Australia/LHI]", ["2015-01-01 00:00+11", "2015-07-01 00:00+10:30"]),
+        # an hour that comes twice
+        ("%Y-%m-%d %H:%M%:z[Europe/Berlin]", ["2015-10-25 02:30+02:00", "2015-10-25 02:30+01:00"]),
         ("%Y%m%dT%H%M%S", ["20130619T050000", "20130619T235959"]),
         ("%Y%m%dT%H%MZ", ["20130619T0500Z", "20130619T2359Z"]),
         ("%-d %B %Y %-I:%M %p", ["19 June 2013 9:05 AM", "1 May 2013 12:05 PM"]),
@@ -245,7 +256,10 @@ def test_what_is_taken_where_day_and_month_may_be_either(form, cells):
         ["2013-06-19", "05:00"],
         [*(f"{hour:02}:00" for hour in range(24)), "25:10"],
         ["٠٩:٠٥"],
-        ["2013-03-30T05:00+01:00", "2013-03-31T05:00+02:00"],  # summer time
+        ["2013-03-30T05:00+02:00", "2013-03-31T05:00+01:00"],  # summer time, the wrong way round
+        ["2013-03-30T05:00+01:00", "2013-03-31T05:00+0200"],
+        ["2013-03-30T05:00+01:00", "2013-03-31T05:00-05:00"],  # of two places
+        ["2013-01-30T05:00Z", "2013-07-31T05:00+01:00"],
         ["2013-03-30T05:00Z", "2013-03-31T05:00"],
         [*(f"2013-06-{day:02}" for day in range(1, 31)), "2013-06-31"],
     ],
@@ -302,7 +316,35 @@ def test_limits_are_the_years_that_a_form_can_write(form, years):
 
 
 @pytest.mark.parametrize(
-    "form", [None, 5, "", "%A", "%d", "%Y-%m-%dZ", "%Y-%m-%d %H", "%Y-%m-%d %H:%M+25:00", "%Y-%m-%d ", "%Y-%m-%d\n"]
+    "form",
+    [
+        *(None, 5, "", "%A", "%d", "%Y-%m-%dZ", "%Y-%m-%d %H", "%Y-%m-%d %H:%M+25:00", "%Y-%m-%d ", "%Y-%m-%d\n"),
+        *("%Y-%m-%d %H:%M%:z", "%Y-%m-%d %H:%M%:z[]", "%Y-%m-%d %H:%M%:z[Moon]", "%Y-%m-%d%:z[Europe/Berlin]"),
+        *("%Y-%m-%d %H:%M[Europe/Berlin]", "%Y-%m-%d %H:%MZ[Europe/Berlin]", "%Y-%m-%d %H:%M%:z[../../etc/passwd]"),
+    ],
 )
 def test_what_is_no_form(form):
     assert not written.is_form(form)
+
+
+def test_a_clock_with_a_summer_time_is_written_with_what_it_is_ahead() -> None:
+    form = "%Y-%m-%d %H:%M%:z[Europe/Berlin]"
+    moments = pa.array(["2015-03-29T00:59", "2015-03-29T01:00", None]).cast(pa.timestamp("s"))
+    said = texts("2015-03-29 01:59+01:00", "2015-03-29 03:00+02:00", None)
+    assert written.write(moments, form).equals(said)
+    assert written.read(said, form).equals(moments)
+    elsewhere = texts("2015-03-29 00:59Z", "2015-03-28 20:00-05", "2015-03-29 01:00")
+    assert written.read(elsewhere, form).equals(moments)
+    assert written.zone_of(form) == "Europe/Berlin"
+    assert written.zone_of("%Y-%m-%d %H:%M-03:30") == "-03:30"
+    assert written.zone_of("%Y-%m-%d %H:%MZ") is None
+
+
+def test_the_zone_is_found_by_all_of_the_moments_whichever_are_looked_at() -> None:
+    hours = np.arange("2015-03-01", "2015-04-20", dtype="datetime64[h]").astype("datetime64[s]")
+    hours = np.concatenate([hours[hours < np.datetime64("2015-03-29T01")], hours[-1:]])  # one alone in summer
+    for place in (1, 350, len(hours)):
+        moments = pa.array(np.insert(hours[:-1], place - 1, hours[-1]))
+        text = written.write(moments, "%Y-%m-%d %H:%M:%S%:z[Europe/Paris]")
+        assert written.find_form(text) == "%Y-%m-%d %H:%M:%S%:z[Europe/Berlin]"
+        assert written.read(text, "%Y-%m-%d %H:%M:%S%:z[Europe/Berlin]").equals(moments)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scorewise.tabular.zone import ahead, is_known, local
+from scorewise.tabular.zone import ahead, find, is_known, local, offset
 
 ZONES = [
     "Europe/Berlin",
@@ -79,3 +79,31 @@ def test_moments_beyond_the_years_of_the_calendar_are_moved_into_them() -> None:
 )
 def test_which_zones_are_known(zone: str, known: bool) -> None:
     assert is_known(zone) == known
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_how_much_a_clock_is_ahead_at_a_moment(zone: str) -> None:
+    seconds = np.random.default_rng(0).integers(0, 18 * 10**8, 2_000)
+    moments = pa.array(seconds.astype("datetime64[s]"))
+    there = (datetime.datetime.fromtimestamp(int(one), zoneinfo.ZoneInfo(zone)) for one in seconds)
+    assert offset(zone, moments).tolist() == [int(one.utcoffset().total_seconds()) for one in there]
+    assert offset(zone, pa.array([None, 10**9], pa.timestamp("ms"))).tolist()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "found"),
+    [
+        ("Europe/Madrid", "Europe/Berlin"),  # the same clock
+        ("Europe/London", "Europe/London"),
+        ("America/Sao_Paulo", "America/Sao_Paulo"),
+        ("Australia/Lord_Howe", "Australia/LHI"),  # by half an hour; an older name of it
+        ("Asia/Tehran", "Asia/Tehran"),
+    ],
+)
+def test_the_zone_of_a_clock_is_found(zone: str, found: str) -> None:
+    moments = pa.array(np.arange("2014-01-01", "2019-01-01", dtype="datetime64[h]").astype("datetime64[s]"))
+    said = offset(zone, moments)
+    assert find(moments, said) == found
+    assert np.array_equal(offset(found, moments), said)
+    said[20_011] += 3_600
+    assert find(moments, said) is None

@@ -140,7 +140,7 @@ class Column:
     def zone(self) -> str | None:
         """The zone whose clock its moments go by; None where that is UTC's, or they have none."""
         if self.written is not None:
-            return None if amount.is_form(self.written) else written.zone(self.written)
+            return None if amount.is_form(self.written) else written.zone_of(self.written)
         named: str | None = getattr(self.dtype, "tz", None)
         return None if named == "UTC" else named
 

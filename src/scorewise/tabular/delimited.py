@@ -31,6 +31,8 @@ _BOOLEANS = ("True", "False", "TRUE", "FALSE", "true", "false")
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?$"
 _TIMESTAMP_ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)$"
+_AHEAD = r":.*[+-](0[1-9]|1\d|2\d|00:?[1-9])"
+"""A time behind which stands that its clock is not UTC's."""
 _FRACTION = r"\.(?P<digits>\d+)"
 _LEADING_ZERO = r"^[+-]?0\d"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -45,11 +47,12 @@ def parse(data: bytes, source: str) -> pa.Table:
 
     Fields are separated by commas, or where the header has none, by the semicolons, tabs or bars that it has; that is
     kept in the table's metadata as `DELIMITER`, so that `render` writes them again. The types are, in this order:
-    boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00, with seconds, fractions and a
-    zone where there are), text. A field that is empty is missing, quoted or not. Where all the other fields are
-    numbers, booleans or dates, so are NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text these are values. None is
-    a value everywhere. Numbers with leading zeros (00501), integers beyond 64 bits and dates in any other form
-    (1/31/2020) stay text, character for character.
+    boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00, with seconds, fractions and
+    Z where there are; with what a clock is ahead of UTC too, where cells are not all written in one form), text. A
+    field that is empty is missing, quoted or not. Where all the other fields are numbers, booleans or dates, so are
+    NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text these are values. None is a value everywhere. Numbers with
+    leading zeros (00501), integers beyond 64 bits and dates in any other form (1/31/2020) stay text, character for
+    character.
 
     Args:
         data: The text, encoded as UTF-8, with or without a byte order mark.
@@ -197,17 +200,24 @@ def _typed(cells: pa.ChunkedArray[Any]) -> Any:
         (_TIMESTAMP_ZONED, pa.timestamp(unit, "UTC")),
     ):
         if _all(pc.match_substring_regex(known, pattern), known):
+            spared = pc.if_else(pc.is_valid(known), cells, None)
+            if not _all(pc.invert(pc.match_substring_regex(known, _AHEAD)), known) and _is_written(spared):
+                return spared
             try:
                 return known.cast(dtype)
             except pa.ArrowInvalid:  # shaped like a date and none, such as 2020-13-01
                 return cells
     if known.null_count > cells.null_count:
         spared = pc.if_else(pc.is_valid(known), cells, None)
-        distinct = pc.unique(spared).drop_null()
-        # dates, though not of ISO 8601, or amounts
-        if written.find_form(distinct) is not None or amount.find_form(distinct) is not None:
+        if _is_written(spared):
             return spared
     return cells
+
+
+def _is_written(cells: pa.ChunkedArray[Any]) -> bool:
+    """Whether all cells are dates, though not of ISO 8601 and UTC, or amounts."""
+    distinct: Any = pc.unique(cells).drop_null()
+    return written.find_form(distinct) is not None or amount.find_form(distinct) is not None
 
 
 def _typed_number(cells: pa.ChunkedArray[Any], known: pa.ChunkedArray[Any]) -> Any:

@@ -28,10 +28,11 @@ def find_form(distinct: np.ndarray, of: pa.DataType, name: str) -> str | None:
     """Find the form in which integers are written as moments, if they are.
 
     That is one of `scorewise.tabular.written.PACKED` in which every number reads as a moment, of the years 1800 to
-    2199, where that is no chance: with the share p of such numbers among all that lie between the least and the largest
-    one on the same grid, `p ** L` is below 1e-9. Leading zeros are not there: 517 is 05:17, and of times of the day
-    those alone count as evidence that say an hour. Of several forms the one of least chance is taken. Or it is one of
-    `scorewise.tabular.written.EPOCHS`, where all are moments of the years 2000 to 2037 and the column is named so.
+    2199, where that is no chance: with the share p of such numbers among all that lie between the least and the
+    largest one on the same grid, `p ** L` is below 1e-9. Leading zeros are not there: 517 is 05:17, and of times of
+    the day those alone count as evidence that say an hour; 2400 is the end of the day. Of several forms the one of
+    least chance is taken. Or it is one of `scorewise.tabular.written.EPOCHS`, where all are moments of the years 2000
+    to 2037 and the column is named so.
 
         write(read(distinct, form), form) == distinct
 

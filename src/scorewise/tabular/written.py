@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from scorewise.tabular import dtype
+from scorewise.tabular import dtype, zone
 
 # NOTE: of two that write the same text, the earlier one is taken: month before day with slashes, day before month else
 DATES = (
@@ -58,7 +58,9 @@ EPOCHS = ("%s", "%s%3f")
 """Seconds, and milliseconds, since 1970: likewise."""
 CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
 _ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
-_FIELD = re.compile(r"%[-3^]?[A-Za-z]")
+OFFSETS = ("%:z", "%z", "%:::z")
+"""What a clock with a summer time is ahead of UTC, as +hh:mm, +hhmm or +hh."""
+_FIELD = re.compile(r"%(?:[-3^]|:{1,3})?[A-Za-z]")
 _PATTERNS = {
     "Y": r"\d{4}",
     "y": r"\d{2}",
@@ -69,6 +71,7 @@ _PATTERNS = {
     "s": r"\d{1,12}",
     "M": r"\d{2}",
     "S": r"\d{2}",
+    "z": rf"(?:{_ZONE})",
 }
 _NAMES = [
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -86,9 +89,11 @@ _CELL = re.compile(
 )
 _CLOCK = re.compile(r"\d{1,2}:\d{2}[\d:.]*(?: [AP]M)?")
 _FORM = re.compile(
-    f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})(?P<zone>{_ZONE})?)?"
+    f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})"
+    rf"(?:(?P<zone>{_ZONE})|(?:{'|'.join(OFFSETS)})\[(?P<place>[\w+/-]+)\])?)?"
     f"|{'|'.join(map(re.escape, (*MONTHS, *PACKED, *EPOCHS, *CLOCKS)))}"
 )
+_PLACE = re.compile(r"\[[\w+/-]*\]$")
 _FEW = 16  # cells that are looked at before all of them are
 _CENTURY = (1969, 2068)  # the years that two digits stand for, as in POSIX
 _RECENT = (1800, 2199)  # years of months without a day, and of digits alone, which might as well be other codes
@@ -103,10 +108,12 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
         write(read(distinct, form), form) == distinct    to the letter
 
     A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, +hh,
-    +hhmm or +hh:mm; or one of `MONTHS` alone, which is taken for its first day; or one of `CLOCKS` alone, a time of the
-    day, which is taken for one of 1 January 1970. Directives are those of strftime in English; %-m is a month without a
-    leading zero, %^b one in capitals, %3f three digits of a second's fraction, %f six. Digits alone have no form here:
-    `scorewise.tabular.packed` looks for it.
+    +hhmm or +hh:mm, or where these are several and those of one place with a summer time, one of `OFFSETS` and the
+    place in brackets: %:z[Europe/Berlin]; or one of `MONTHS` alone, which is taken for its first day; or one of
+    `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives are those of strftime in
+    English; %-m is a month without a leading zero, %^b one in capitals, %3f three digits of a second's fraction, %f
+    six. Digits alone have no form here: `scorewise.tabular.packed` looks for it; among those of hours and minutes
+    2400 is the end of the day.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
     where one of the two ways alone puts all of them on the same day of the month, that way is taken.
@@ -129,17 +136,16 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
     zones = {cell["zone"] or "" for cell in cells}
     if len(cells) < len(seen):
         return None
+    offset = "%:::z" if any(len(said) == len("+hh") for said in zones) else "%:z" if ":" in max(zones) else "%z"
+    behind = [*(zones if len(zones) == 1 else ()), *([f"{offset}[UTC]"] if all(zones) else ())]
     dates = [d for d in (*DATES, *MONTHS) if all(re.fullmatch(_pattern(d), cell["date"]) for cell in cells)]
     times = [time for time in ("", *TIMES) if all(re.fullmatch(_pattern(time), cell["time"] or "") for cell in cells)]
-    for form in (date + time + zone for date in dates for time in times for zone in zones):
-        if form in PACKED or not is_form(form) or _moments(few, form) is None:
-            continue
-        moments = _moments(distinct, form)
+    for date, rest in ((date, time + said) for date in dates for time in times for said in behind):
+        form, moments = _fitted(distinct, few, date + rest)
         if moments is None or (form in MONTHS and not is_recent(moments)):
             continue
-        swapped = form.translate(_SWAPPED)
-        other = _moments(distinct, swapped) if is_form(swapped) else None
-        return swapped if other is not None and _days(other, form) == 1 < _days(moments, form) else form
+        swapped, other = _fitted(distinct, few, date.translate(_SWAPPED) + rest)
+        return swapped if other is not None and _days(other, swapped) == 1 < _days(moments, form) else form
     return None
 
 
@@ -148,6 +154,8 @@ def is_form(form: object) -> bool:
 
     >>> is_form("%-m/%-d/%Y %H:%M"), is_form("%Y-%m-%dT%H:%M:%SZ"), is_form("%Y-%m-%dZ"), is_form("%A")
     (True, True, False, False)
+    >>> is_form("%Y-%m-%d %H:%M:%S%:z[Europe/Berlin]"), is_form("%Y-%m-%d %H:%M:%S%:z[Europe/Nowhere]")
+    (True, False)
 
     Args:
         form: The value.
@@ -155,7 +163,8 @@ def is_form(form: object) -> bool:
     Returns:
         Whether it is.
     """
-    return isinstance(form, str) and _FORM.fullmatch(form) is not None
+    match = _FORM.fullmatch(form) if isinstance(form, str) else None
+    return match is not None and (match["place"] is None or zone.is_known(match["place"]))
 
 
 def has_date(form: str) -> bool:
@@ -196,15 +205,17 @@ def dtype_of(form: str) -> pa.DataType:
     return pa.timestamp("ms" if "%3f" in form else "us" if "%f" in form else "s")
 
 
-def zone(form: str) -> str | None:
+def zone_of(form: str) -> str | None:
     """Name the zone whose clock a form shows.
 
     Args:
         form: The form.
 
     Returns:
-        Its offset from UTC, such as "+05:30"; None where that is none.
+        Its place, such as "Europe/Berlin", or its offset from UTC, such as "+05:30"; None where that is none.
     """
+    if _place(form) is not None:
+        return _place(form)
     minutes = abs(_offset(form)) // 60
     return f"{'-' if _offset(form) < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}" if minutes else None
 
@@ -217,17 +228,18 @@ def limits(form: str) -> tuple[int, int]:
 
     Returns:
         Both ends, included, in ticks of `dtype_of(form)`: years 1 to 9999, or 1969 to 2068 where a year has two digits,
-        or from 1970 on where seconds are counted from there; one day where there is no date; of months the first
-        moments.
+        or from 1970 on where seconds are counted from there, but for a day at either end where the zone is a place; one
+        day where there is no date, its end included in `%H%M`; of months the first moments.
     """
     if not has_date(form):
-        return 0, _DAY * _per_second(form) - 1
+        return 0, _DAY * _per_second(form) - (form != "%H%M")
     first, last = _CENTURY if "%y" in form else (1970, 9999) if "%s" in form else (1, 9999)
     years = np.array([first, last + 1])
     days = _month_starts(years, np.ones(2, dtype=np.int64)).astype("datetime64[D]").astype(np.int64)
     if _is_of_months(form):
         return int(days[0]) * _DAY, int(days[1] - _DAYS_OF_DECEMBER) * _DAY
-    low, end = ((days * _DAY - _offset(form)) * _per_second(form)).tolist()
+    spare = np.array([1, -1]) * (_DAY if _place(form) is not None else 0)
+    low, end = ((days * _DAY + spare - _offset(form)) * _per_second(form)).tolist()
     return low, end - 1
 
 
@@ -242,7 +254,7 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
         (N,) moments of type `dtype_of(form)`, in UTC where the form has a zone; null where the text is not of the form,
         or names no day or time that there is, such as 2020-02-30.
     """
-    fields = _FIELD.findall(form)
+    fields = [field for _, field in _pieces(form) if field]
     found: Any = pc.extract_regex(text, rf"\A{_pattern(form, named=True)}\z")
     part = {name[-1]: _integers(pc.struct_field(found, [place]), name) for place, name in enumerate(fields)}
     zero = np.zeros(len(text), dtype=np.int64)
@@ -258,8 +270,9 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
         hour = part["I"] % 12 + 12 * part["p"]
     start = _month_starts(year, np.where(known, month, 1))
     days = start.astype("datetime64[D]") + (day - 1)
-    known &= (days.astype("datetime64[M]") == start) & (hour < 24) & (minute < 60) & (second < 60)
-    seconds = days.astype(np.int64) * _DAY + hour * 3600 + minute * 60 + second - _offset(form)
+    on = (hour < 24) | ((hour == 24) & (minute == 0) & (form == "%H%M"))
+    known &= (days.astype("datetime64[M]") == start) & on & (minute < 60) & (second < 60)
+    seconds = days.astype(np.int64) * _DAY + hour * 3600 + minute * 60 + second - part.get("z", _offset(form))
     seconds = part.get("s", seconds)
     ticks = seconds * _per_second(form) + part.get("f", zero)
     return dtype.from_integers(np.where(known, ticks, 0), ~known, dtype_of(form))
@@ -277,7 +290,8 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         (N,) texts of type large_string, null where a moment is missing.
     """
     per = _per_second(form)
-    seconds, fraction = np.divmod(dtype.integers(moments) + _offset(form) * per, per)
+    ahead = _ahead(moments, form)
+    seconds, fraction = np.divmod(dtype.integers(moments) + ahead * per, per)
     days, clock = np.divmod(seconds, _DAY)
     date = days.astype("datetime64[D]")
     start = date.astype("datetime64[M]")
@@ -286,7 +300,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         start = start + (2 * (date - first) >= after - first)
     year = start.astype("datetime64[Y]").astype(np.int64) + 1970
     month = start.astype(np.int64) % 12 + 1
-    hour = clock // 3600
+    hour = clock // 3600 + (24 * days if form == "%H%M" else 0)
     part = {
         "s": seconds,
         "Y": year,
@@ -303,6 +317,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         "M": clock // 60 % 60,
         "S": clock % 60,
         "f": fraction,
+        "z": ahead,
     }
     pieces: list[Any] = []
     for literal, field in _pieces(form):
@@ -313,6 +328,22 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
     return cast("pa.Array[Any]", pc.if_else(pc.is_valid(moments), text, pa.scalar(None, pa.large_string())))
 
 
+def _fitted(distinct: pa.Array[Any], few: pa.Array[Any], form: str) -> tuple[str, pa.Array[Any] | None]:
+    """A form with the place, where it has one, whose clock all texts show, and what they say; None if not of it."""
+    if form in PACKED or not is_form(form):
+        return form, None
+    if _place(form) is None:
+        return form, None if _moments(few, form) is None else _moments(distinct, form)
+    moments = None if read(few, form).null_count else read(distinct, form)
+    if moments is None or moments.null_count:
+        return form, None
+    said: Any = pc.extract_regex(distinct, rf"(?P<zone>{_ZONE})\z")
+    seconds = _seconds(pc.struct_field(said, [0]))
+    place = zone.find(moments, seconds) if len(np.unique(seconds)) > 1 else None
+    form = _PLACE.sub(f"[{place}]", form)
+    return form, None if place is None else _moments(distinct, form)
+
+
 def _moments(text: pa.Array[Any], form: str) -> pa.Array[Any] | None:
     """The moments, where writing them gives the same text again."""
     moments = read(text, form)
@@ -321,13 +352,14 @@ def _moments(text: pa.Array[Any], form: str) -> pa.Array[Any] | None:
 
 def _days(moments: pa.Array[Any], form: str) -> int:
     """How many days of the month there are."""
-    local = dtype.integers(moments) // _per_second(form) + _offset(form)
+    local = dtype.integers(moments) // _per_second(form) + _ahead(moments, form)
     days = (local // _DAY).astype("datetime64[D]")
     return len(np.unique(days - days.astype("datetime64[M]").astype("datetime64[D]")))
 
 
 def _pieces(form: str) -> Iterator[tuple[str, str]]:
-    """Each field with the text before it; the last field is empty."""
+    """Each field with the text before it; the last field is empty. The place is not written."""
+    form = _PLACE.sub("", form)
     fields = [*_FIELD.findall(form), ""]
     return zip(_FIELD.split(form), fields, strict=True)
 
@@ -356,10 +388,21 @@ def _integers(text: Any, field: str) -> np.ndarray:
         numbers = pc.add(pc.index_in(text, value_set=_MONTHS[field]), 1)
     elif field == "%p":
         numbers = pc.index_in(text, value_set=_HALVES)
+    elif field in OFFSETS:
+        return _seconds(text)
     else:
         numbers = text
     plain: np.ndarray = numbers.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return plain
+
+
+def _seconds(zones: Any) -> np.ndarray:
+    """The seconds by which a clock is ahead of UTC that says so as Z, +hh, +hhmm or +hh:mm; 0 where it does not."""
+    digits = pc.utf8_rpad(pc.replace_substring_regex(zones, "[^0-9]", ""), 4, "0")
+    number = digits.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    back = pc.starts_with(zones, "-").fill_null(False).to_numpy(zero_copy_only=False)
+    seconds: np.ndarray = (number // 100 * 3600 + number % 100 * 60) * np.where(back, -1, 1)
+    return seconds
 
 
 def _text(numbers: np.ndarray, field: str) -> Any:
@@ -367,8 +410,25 @@ def _text(numbers: np.ndarray, field: str) -> Any:
         return _MONTHS[field].take(pa.array(numbers - 1))
     if field == "%p":
         return _HALVES.take(pa.array(numbers))
+    if field in OFFSETS:
+        return _zones(numbers, field)
     width = {"%Y": 4, "%3f": 3, "%f": 6, "%s": 1}.get(field, 1 if field[1] == "-" else 2)
     return pc.utf8_lpad(pa.array(numbers).cast(pa.large_string()), width, "0")
+
+
+def _zones(seconds: np.ndarray, field: str) -> Any:
+    """How a clock that is so much ahead of UTC says so."""
+    minutes = np.abs(seconds) // 60
+    hour, minute = (pc.utf8_lpad(pa.array(part).cast(pa.large_string()), 2, "0") for part in divmod(minutes, 60))
+    sign, mark = (
+        pa.array(texts, pa.large_string())
+        for texts in (np.where(seconds < 0, "-", "+"), np.where(minutes >= 0, "" if field == "%z" else ":", ""))
+    )
+    empty: Any = pa.scalar("", pa.large_string())
+    behind = pc.binary_join_element_wise(mark, minute, empty)
+    if field == "%:::z":
+        behind = pc.if_else(pa.array(minutes % 60 == 0), empty, behind)
+    return pc.binary_join_element_wise(sign, hour, behind, empty)
 
 
 def _month_starts(year: np.ndarray, month: np.ndarray) -> np.ndarray:
@@ -380,11 +440,21 @@ def _per_second(form: str) -> int:
     return 10**9 // dtype.nanoseconds(dtype_of(form))
 
 
-def _offset(form: str) -> int:
-    """The seconds by which the clock of a form is ahead of UTC."""
+def _place(form: str) -> str | None:
+    """The place whose clock a form shows, where it has a summer time."""
     match = _FORM.fullmatch(form)
-    zone = (match and match["zone"]) or "Z"
-    if zone == "Z":
-        return 0
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    return (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1 if zone[0] == "-" else 1)
+    return match["place"] if match else None
+
+
+def _ahead(moments: pa.Array[Any], form: str) -> Any:
+    """The seconds by which the clock of a form is ahead of UTC at each of the moments, or at all of them."""
+    place = _place(form)
+    if place is None:
+        return _offset(form)
+    return zone.offset(place, moments) // 60 * 60  # of seconds, which clocks had until 1900 or so, nothing is written
+
+
+def _offset(form: str) -> int:
+    """The seconds by which the clock of a form is ahead of UTC, where that is always the same."""
+    match = _FORM.fullmatch(form)
+    return int(_seconds(pa.array([(match and match["zone"]) or "Z"]))[0])
