@@ -191,6 +191,7 @@ def test_a_number_that_is_rounded_up_to_the_next_size_is_written_so() -> None:
     assert write(numbers, "€0|€0K|€0.#M").to_pylist() == said
     said = ["0.0k", "0.0k", "1.0k", "1.0k", "950k", "950k", "999k", "1.0M", "10M", "123M"]
     assert write(numbers, "0.0k|0k|0.0M|0M").to_pylist() == said
+    assert read(_texts("0.00001K", "8.7M"), "0.00000K|0.#M").to_pylist() == [0.01, 8_700_000]
     assert read(_texts("€1.25M", "€3B", "€-5K", "7", "€7"), "€0|€0K|€0.#M").to_pylist() == [
         1_250_000,
         None,

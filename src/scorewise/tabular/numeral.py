@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -132,20 +133,7 @@ class Sized(NamedTuple):
         parts: list[Numeral] = []
         for unit in units:
             same = [cell for cell in cells if cell["after"] == unit]
-            short, long = [[cell for cell in same if cell["digits"][1:2].isdecimal() == many] for many in (False, True)]
-            split = (short, long) if short and long else ()
-            found = next(
-                (
-                    numerals
-                    for groups in ((same,), split)
-                    for style in STYLES
-                    if (numerals := [Numeral.find(group, style, outer=outer) for group in groups]) and all(numerals)
-                ),
-                None,
-            )
-            if found is None:
-                return None
-            parts += [numeral for numeral in found if numeral is not None]
+            parts += _alike([same], outer=outer) or _alike(_by_digits(same), outer=outer)
         sized = cls(tuple(parts))
         return sized if cls.parse(str(sized)) is not None and _writes(sized, cells) else None
 
@@ -160,7 +148,8 @@ class Sized(NamedTuple):
     def number(self, text: str) -> float:
         """The number that a text says; NaN where it is of none of the patterns."""
         said = ((part.number(text), _POWERS[part.after]) for part in self.parts)
-        return next((float(f"{number!r}e{power}") for number, power in said if not np.isnan(number)), np.nan)
+        exact = ((Decimal(repr(number)), power) for number, power in said if not np.isnan(number))
+        return next((float(number.scaleb(power)) for number, power in exact), np.nan)
 
     def text(self, value: float) -> str:
         """How a number is written: as its size says, or the next one where it is rounded up to that."""
@@ -173,6 +162,21 @@ class Sized(NamedTuple):
             if place + 1 == len(starts) or abs(self.number(text)) < starts[place + 1]:
                 return text
             place += 1
+
+
+def _by_digits(cells: Sequence[re.Match[str]]) -> list[list[re.Match[str]]]:
+    """Those of one digit before the point, and those of more."""
+    return [[cell for cell in cells if cell["digits"][1:2].isdecimal() == many] for many in (False, True)]
+
+
+def _alike(groups: Sequence[Sequence[re.Match[str]]], *, outer: bool) -> list[Numeral]:
+    """The patterns of groups of cells that have the same separators; none where a group has none."""
+    for style in STYLES if all(groups) else ():
+        found = [Numeral.find(group, style, outer=outer) for group in groups]
+        known = [numeral for numeral in found if numeral is not None]
+        if len(known) == len(groups):
+            return known
+    return []
 
 
 def _writes(form: Numeral | Sized, cells: Sequence[re.Match[str]]) -> bool:
