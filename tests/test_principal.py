@@ -101,3 +101,17 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"mean \(D,\), basis \(D, R\), variance \(R,\), rest \(\) and level"):
             Principal(mean, basis, variance, rest, one)
+
+
+def test_a_basis_that_lies_otherwise_in_memory_gives_the_same_rows_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(37, 37, generator=generator))[0][:, :11]
+    parts = torch.zeros(37), torch.arange(11.0), torch.tensor(0.1), torch.tensor(4.0)
+    drawn = [
+        Principal(parts[0], one, *parts[1:]).noised(
+            torch.randn(64, 37, generator=torch.Generator().manual_seed(1)), 4.0
+        )
+        for one in (basis.contiguous(), basis.T.contiguous().T)
+    ]
+    assert torch.equal(*drawn)
+    assert all(part.is_contiguous() for part in Principal(parts[0], basis.T.contiguous().T, *parts[1:]).buffers())

@@ -47,7 +47,7 @@ class Principal(nn.Module):
                 f"{[tuple(part.shape) for part in parts.values()]}. Take all from the same rows."
             )
         for name, part in parts.items():
-            self.register_buffer(name, part.float())
+            self.register_buffer(name, part.float().contiguous())  # products round by how matrices lie in memory
 
     def noised(self, noise: Tensor, sigma: float) -> Tensor:
         """Draw noised rows, of covariance `U diag(lam) U' + rest (I - U U') + sigma^2 I`.
