@@ -377,3 +377,47 @@ def test_moments_of_rows_are_those_of_all_coordinates_together() -> None:
     root = (rows.noised(torch.eye(width), 0.0) - rows.mean).double()
     np.testing.assert_allclose(rows.mean, x.mean(0), atol=0.02)  # scores of point masses are drawn anew
     np.testing.assert_allclose(root.T @ root, np.cov(x.T), atol=0.03)
+
+
+def _rounded_by_size(rows: int = 3_000) -> pd.DataFrame:
+    """Seconds as a program writes them, with ten digits, sizes of towns in hundreds if large, and an area in feet."""
+    rng = np.random.default_rng(0)
+    seconds = np.exp(rng.normal(4, 2, rows))
+    people = np.exp(rng.normal(6, 1.5, rows))
+    return pd.DataFrame(
+        {
+            "seconds": np.where(rng.random(rows) < 0.3, 0.0, [float(f"{one:.9e}") for one in seconds]).round(9),
+            "people": np.where(people < 1_000, people.round(), (people / 100).round() * 100).astype(np.int64),
+            "share": [float(f"{one:.11e}") for one in rng.normal(size=rows)],
+            "income": [f"{one / 1_000:.0f}K" if one < 1e6 else f"{one / 1e6:.1f}M" for one in 1e4 * seconds],
+            "x": np.log(seconds).round(2),
+        }
+    )
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_numbers_have_as_many_digits_as_those_of_their_size_in_the_table(clip: bool) -> None:
+    frame = _rounded_by_size()
+    table = to_arrow(frame)
+    codec = Codec.fit(frame, clip=clip)
+    found = {column.name: column.places for column in codec.schema.numbers}
+    assert found["people"] == ((3, 2),)
+    assert found["income"] == ((6, 5),)
+    assert found["seconds"] is not None
+    assert found["share"] is not None
+    assert found["x"] is None
+    assert codec.schema.from_json(json.loads(json.dumps(codec.schema.to_json()))) == codec.schema
+    if clip:
+        assert codec.decode(codec.encode(frame)).drop(["share"]).equals(table.drop(["share"]))
+    read = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    made = 1.3 * np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
+    assert read.decode(made).equals(codec.decode(made))
+    fake = codec.decode(made).to_pandas()
+    for name, digits in (("seconds", 10), ("share", 12)):
+        assert max(len(f"{abs(one)!r}".replace(".", "").strip("0")) for one in fake[name]) == digits
+    large = fake["people"] >= 1_000
+    assert large.any()
+    assert (fake["people"][large] % 100 == 0).all()
+    assert (fake["people"][~large] % 100 != 0).mean() > 0.9
+    assert fake["income"].str.fullmatch(r"-?(\d{1,3}K|\d+\.\dM)").all()
+    assert not np.isin(fake["seconds"], frame["seconds"]).mean() > 0.5  # they are new ones

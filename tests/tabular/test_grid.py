@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorewise.tabular import grid
@@ -67,3 +67,77 @@ def test_snap_leaves_missing_cells_and_has_no_negative_zero():
 def test_no_step(step):
     with pytest.raises(ValueError, match="step must be above 0 and have at most 9 decimals, however: step="):
         grid.decimals(step)
+
+
+def rounded(values, digits):
+    """To so many significant digits, as Python prints them."""
+    return np.array([float(f"{value:.{digits - 1}e}") for value in values])
+
+
+def sizes(low, high, count=400, seed=0):
+    return np.exp(np.random.default_rng(seed).uniform(np.log(low), np.log(high), count))
+
+
+@pytest.mark.parametrize("digits", [2, 4, 7, 10, 12, 15])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_of_so_many_digits_keep_them_whatever_their_size(digits, sign):
+    values = sign * rounded(sizes(1e-3, 1e6), digits)
+    step = grid.step(values)
+    places = grid.find_places(values, step)
+    assert np.array_equal(grid.round_to(values, places), values)
+    others = sign * sizes(1e-3, 9e5, seed=1)
+    made = grid.round_to(others, places)
+    coarse = np.abs(others) >= (0 if step is None else step * 10.0**digits)  # a grid ends where the smallest ones end
+    assert np.array_equal(rounded(made, digits)[coarse], made[coarse])
+    half = 0.5 * 10.0 ** (np.floor(np.log10(np.abs(others))) - digits + 1)
+    assert (np.abs(made - others) <= half * (1.001 if digits < 15 else 1.5))[coarse].all()  # floats end after 15
+
+
+def test_numbers_that_are_counted_in_hundreds_where_they_are_large():
+    rng = np.random.default_rng(0)
+    values = np.unique(np.concatenate([rng.integers(1, 1_000, 300), 100 * rng.integers(10, 900, 300)])).astype(float)
+    assert grid.find_places(values, 1) == ((3, 2),)
+    made = grid.round_to(np.array([7.0, 999.0, 1_049.0, 85_951.0, 123_456.0, np.nan, 0.0, -1_950.0]), ((3, 2),))
+    assert made[:5].tolist() == [7, 999, 1_000, 86_000, 123_500]
+    assert np.isnan(made[5])
+    assert made[6:].tolist() == [0, -2_000]
+    once = np.append(values, 5_017.0)
+    assert grid.find_places(once, 1) == ((4, 2),)  # five digits alone are in hundreds then
+    finer = np.unique(np.append(values, rng.integers(10_000, 99_999, 100)))
+    assert grid.find_places(finer, 1) == ((3, 2), (4, 0))
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        (np.arange(1.0, 2_000), 1),
+        (np.arange(1, 2_000) / 100, 0.01),
+        (1e4 * np.arange(1.0, 80), 10_000),
+        (np.append(np.arange(1.0, 1_000), [1_000, 2_000, 3_000]), 1),  # too few to tell
+        (np.append(np.random.default_rng(0).normal(size=500), 100.0), None),
+        (np.append(80 * np.arange(1.0, 120), 1_000.0 * 10 * np.arange(1, 90, 4) + 6_000), 80),  # 1,000 is none of 80s
+        (np.zeros(1), None),
+        (np.array([]), None),
+        (np.random.default_rng(0).normal(size=500), None),
+        (1e300 * np.random.default_rng(0).normal(size=500), None),
+    ],
+)
+def test_numbers_with_all_the_digits_that_they_may_have(values, step):
+    assert grid.find_places(values, step) is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_what_is_found_leaves_the_numbers_as_they_are(data):
+    digits = data.draw(st.integers(1, 17))
+    decimals = data.draw(st.integers(0, 9) | st.none())
+    low, high = sorted(data.draw(st.lists(st.integers(-8, 8), min_size=2, max_size=2, unique=True)))
+    values = rounded(sizes(10.0**low, 10.0**high, data.draw(st.integers(1, 60)), digits), digits)
+    values = values if decimals is None else np.round(values, decimals)
+    step = grid.step(values)
+    places = grid.find_places(values, step)
+    if places is not None:
+        assert grid.is_places(places)
+        assert np.array_equal(grid.round_to(values, places), values)
+        once = grid.round_to(values * 1.037, places)
+        assert np.array_equal(grid.round_to(once, places), once)

@@ -396,6 +396,9 @@ def in_column(position, **changes):
         ),
         (in_column(0, minimum="low"), r"'size' must have fields of the right types, however: "),
         (in_column(0, step=-1), r"'size' must have fields of the right types, however: step must be above 0"),
+        (in_column(0, places=[[3, 2], [3, 1]]), r"'size' must have pairs of increasing powers of ten as its places"),
+        (in_column(0, places=[[3, 2.5]]), r"'size' must have pairs .*, however: places=\(\(3, 2\.5\),\) of double"),
+        (in_column(0, places=[3, 2]), r"'size' must have pairs of increasing powers of ten as its places"),
         (in_column(0, missing=2), r"'size' must have a share of missing cells between 0 and 1, however: missing=2"),
         (
             in_column(0, arrow_type="string"),

@@ -179,7 +179,8 @@ class Codec:
         steps = {column.name: column.step for column in schema.numbers}
         values = cells.numbers
         temporal = {column.name for column in schema.numbers if column.origin is not None}
-        numbers, sums = fit_numbers(values, steps, temporal)
+        places = {column.name: column.places for column in schema.numbers}
+        numbers, sums = fit_numbers(values, steps, temporal, places)
         levels, codes = _category_codes(schema, cells)
         dummies = find_dummies(codes, levels)
         levels |= {one.name: one.levels for one in dummies}
@@ -522,9 +523,9 @@ class Codec:
         """
         numbers = {}
         for i, (name, one) in enumerate(said["numbers"].items()):
-            marginal = Marginal(
-                arrays[f"number.{i}.knots"].numpy(), arrays[f"number.{i}.heights"].numpy(), one["step"], one["rows"]
-            )
+            knots, heights = (arrays[f"number.{i}.{part}"].numpy() for part in ("knots", "heights"))
+            places = one["places"] and tuple(map(tuple, one["places"]))
+            marginal = Marginal(knots, heights, one["step"], one["rows"], places)
             values = arrays[f"number.{i}.values"].numpy()
             parents = tuple(map(Combination.from_json, one["parents"]))
             gap = None if one["gap"] is None else Gap.from_json(one["gap"])

@@ -38,6 +38,8 @@ class Column:
         value: Constant: the one level that is there.
         step: Number: the spacing of the grid that the values lie on, in the unit of the cells; None without one.
             Identifier: the same.
+        places: Number: down to which place numbers have digits, by their size, where the step allows more: of a pair
+            (e, p) those of 10^e and more are whole multiples of 10^p, as found by `scorewise.tabular.grid.find_places`.
         minimum: Number: the smallest value, in the unit of the cells. Identifier: a round number below all values.
         maximum: Number: the largest value, in the unit of the cells. Identifier: a round number above all values.
         origin: Temporal number: the first value, in ticks of the type (a tick is one unit of its integers; for text, of
@@ -62,6 +64,7 @@ class Column:
     levels: tuple[Level, ...] | None = None
     value: Level | None = None
     step: float | None = None
+    places: grid.Places | None = None
     minimum: float | None = None
     maximum: float | None = None
     origin: int | None = None
@@ -107,6 +110,9 @@ class Column:
                 raise self._refusal("have an origin and a tick", f"origin={self.origin!r} and tick={self.tick!r}")
             if self.step is not None:
                 grid.decimals(self.step)
+            if self.places is not None and (family not in {"integer", "float"} or not grid.is_places(self.places)):
+                must = "have pairs of increasing powers of ten as its places if it is of integers or floats, or none"
+                raise self._refusal(must, f"places={self.places!r} of {self.arrow_type}")
         if self.kind == "identifier":
             bounded = self.minimum is not None and self.maximum is not None and self.step is not None
             if not (self.patterns if family == "text" else bounded and family in {"integer", "float"}):
@@ -175,6 +181,8 @@ class Column:
                 said[field.name] = value
         if self.levels is not None:
             said["levels"] = list(self.levels)
+        if self.places is not None:
+            said["places"] = [list(pair) for pair in self.places]
         if self.patterns is not None:
             said["patterns"] = self.patterns.to_json()
         return said
@@ -204,6 +212,8 @@ class Column:
         given = dict(said)
         if isinstance(given.get("levels"), list):
             given["levels"] = tuple(given["levels"])
+        if isinstance(given.get("places"), list):
+            given["places"] = tuple(tuple(pair) if isinstance(pair, list) else pair for pair in given["places"])
         if given.get("patterns") is not None:
             given["patterns"] = Patterns.from_json(given["patterns"])
         try:
@@ -347,6 +357,7 @@ class Column:
     def _from_numbers(self, cells: np.ndarray, gone: np.ndarray) -> pa.Array[Any]:
         own = self.counted
         values = np.where(gone, self.minimum or 0.0, cells)
+        values = values if self.places is None else grid.round_to(values, self.places)
         family = dtype.family(own)
         if family == "float":
             values = values if self.step is None else grid.snap(values, self.step)

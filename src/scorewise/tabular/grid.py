@@ -1,4 +1,4 @@
-"""The grid that numbers lie on, such as whole thousands or two decimals."""
+"""The grid that numbers lie on, such as whole thousands or two decimals, and how many digits they have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import math
 import numpy as np
 
 MOST_DECIMALS = 9
+Places = tuple[tuple[int, int], ...]
+"""Pairs (e, p), e increasing: numbers of 10^e and more, up to the next pair, have no digits below the place 10^p."""
+MOST_DIGITS = 15
+"""Significant digits that every float tells apart."""
+_DIGITS = 17  # that a float without a grid has
+_EVIDENCE = 9.0
+_FARTHEST = 400  # power of ten
+_FEWEST = 5  # numbers of a size that may tell of themselves
+_FEW = 20_000  # numbers that are looked at before all of them are
 
 
 def step(values: np.ndarray, bits: int = 64) -> float | int | None:
@@ -84,6 +93,137 @@ def snap(values: np.ndarray, grid_step: float) -> np.ndarray:
     multiple = round(grid_step * scale)
     snapped: np.ndarray = np.rint(values * scale / multiple) * multiple / scale + 0.0  # -0.0 becomes 0.0
     return snapped
+
+
+def find_places(values: np.ndarray, grid_step: float | None) -> Places | None:
+    """Find down to which place numbers have digits, by their size, where their grid allows more.
+
+    >>> find_places(np.array([1.234, 9.871, 12.34, 56.71, 98.76, 123.4, 234.5, 345.6, 456.7, 567.8]), 0.001)
+    ((1, -2), (2, -1))
+
+    Programs write so many significant digits, 2.666666667 beside 137.3333333; people and pages count large numbers in
+    hundreds or thousands. What is found is no chance: of as many multiples of the step of that size all would be as
+    round with a probability below 1e-9, where each size is judged alone, and what so many significant digits explain
+    of all sizes together. A size of too few values is as round as the sizes below it, if its values are.
+
+    Args:
+        values: (L,) distinct finite float64.
+        grid_step: The step of their grid; None where there is none.
+
+    Returns:
+        Pairs (e, p), e increasing: numbers of 10^e and more, up to the next pair, have no digits below the place 10^p.
+        None where they have all the digits that they may have.
+    """
+    sizes = np.abs(values[values != 0])
+    for some in (sizes[:: max(1, len(sizes) // _FEW)], sizes):
+        if not (found := _places(some, grid_step)):
+            return None
+    return found if np.array_equal(round_to(values, found), values) else None  # numbers near the ends of floats
+
+
+def round_to(values: np.ndarray, places: Places) -> np.ndarray:
+    """Round each value to the place that numbers of its size have, to the float that prints so.
+
+    >>> round_to(np.array([137.33333333, 0.0266666, -987654.0, 0.0, 8.25]), ((-2, -5), (0, -1), (3, 2))).tolist()
+    [137.3, 0.02667, -987700.0, 0.0, 8.2]
+
+    Args:
+        values: (N,) float64; NaN stays NaN, and numbers below the first of the sizes are left.
+        places: What `find_places` gives.
+
+    Returns:
+        (N,) float64.
+    """
+    sizes, lowest = (np.array(part) for part in zip(*places, strict=True))
+    known = np.isfinite(values) & (values != 0)
+    exponent = _exponent(np.where(known, np.abs(values), 1.0))
+    at = np.searchsorted(sizes, exponent, "right") - 1
+    fine = known & (at >= 0) & (exponent - lowest[at] < MOST_DIGITS)
+    return np.where(fine, _round(values, np.where(fine, lowest[at], 0)), values)
+
+
+def is_places(value: object) -> bool:
+    """Tell whether a value is what `find_places` may give.
+
+    >>> is_places(((1, -2), (2, -1))), is_places(((1, -2), (1, -1))), is_places(()), is_places(((1, 0.5),))
+    (True, False, False, False)
+
+    Args:
+        value: The value.
+
+    Returns:
+        Whether it is.
+    """
+    pairs = value if isinstance(value, tuple) and value else ((),)
+    if not all(isinstance(pair, tuple) and [type(part) for part in pair] == [int, int] for pair in pairs):
+        return False
+    sizes = [pair[0] for pair in pairs]
+    return sizes == sorted(set(sizes)) and all(abs(part) <= _FARTHEST for pair in pairs for part in pair)
+
+
+def _places(sizes: np.ndarray, grid_step: float | None) -> Places:
+    """What `find_places` gives; nothing in the place of None."""
+    if len(sizes) == 0:
+        return ()
+    exponent = _exponent(sizes)
+    finest, free = _last_place(grid_step)
+    floor = exponent - _DIGITS + 1 if grid_step is None else np.full(len(sizes), float(finest))
+    last = _last_digit(sizes, exponent, floor)
+    every, first, group, counts = np.unique(exponent, return_index=True, return_inverse=True, return_counts=True)
+    least, own = floor[first], np.full(len(every), np.inf)
+    np.minimum.at(own, group, last)
+
+    def told(place: np.ndarray) -> np.ndarray:
+        """What it tells that all numbers of a size end at a place or before, in powers of ten."""
+        return np.where(place > least, (place - least - np.log10(free)) * counts, 0.0)
+
+    written = np.maximum(every - (exponent - last).max(), least)
+    place = np.where(told(written).sum() > _EVIDENCE, written, least)
+    alone = (told(own) > _EVIDENCE) & (counts >= _FEWEST)
+    place = np.where(alone, np.maximum(place, own), place)
+    for i in range(1, len(every)):
+        place[i] = max(place[i], min(place[i - 1], own[i]))
+    open_end = -_FARTHEST if grid_step is None else finest
+    whole = np.array([10 ** max(0, int(p - finest)) % free == 0 for p in place])  # multiples of the step, too
+    place = np.where((place > least) & whole, place, open_end)
+    turns = np.diff(place, prepend=open_end) != 0
+    return tuple((int(e), int(p)) for e, p in zip(every[turns], place[turns], strict=True))
+
+
+def _last_digit(sizes: np.ndarray, exponent: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """The place of the last digit that is not 0 of each size, or the floor where there are more digits than 15."""
+    last = floor.copy()
+    on = np.ones(len(sizes), dtype=bool)
+    for digits in range(MOST_DIGITS, 0, -1):
+        place = exponent - digits + 1
+        on &= (place <= floor) | (_round(sizes, place) == sizes)
+        last = np.where(on & (place > floor), place, last)
+    return last
+
+
+def _round(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):  # near the ends of floats, where nothing is found
+        up, down = 10.0 ** np.maximum(-place, 0), 10.0 ** np.maximum(place, 0)  # one of them is 1
+        rounded: np.ndarray = np.rint(values * up / down) / up * down
+    return rounded
+
+
+def _exponent(sizes: np.ndarray) -> np.ndarray:
+    """The power of ten of the first digit of each size."""
+    exponent: np.ndarray = np.floor(np.log10(sizes))
+    with np.errstate(over="ignore"):
+        return exponent - (sizes < 10.0**exponent) + (sizes >= 10.0 ** (exponent + 1))
+
+
+def _last_place(grid_step: float | None) -> tuple[int, int]:
+    """The power of ten of the last digit of a step's multiples, and the factor by which they have fewer than all."""
+    if grid_step is None:
+        return 0, 1
+    places = decimals(grid_step)
+    multiple, zeros = round(grid_step * 10**places), 0
+    while multiple % 10 == 0:
+        multiple, zeros = multiple // 10, zeros + 1
+    return zeros - places, multiple
 
 
 def _on_grid(values: np.ndarray, scale: float, width: type[np.floating]) -> bool:

@@ -21,6 +21,7 @@ FEWEST_BESIDE_BLANK = 3
 """Values of a column, one of which may say that there is none."""
 
 _TEMPORAL = ("moment", "time", "duration")
+_WIDE = 64  # bits of floats of which it can be told how many digits they were written with
 
 
 def describe(field: pa.Field[Any], array: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column:
@@ -230,7 +231,10 @@ class _Draft:
             return Column(kind="number", step=1, minimum=0.0, maximum=last, origin=origin, tick=tick, **self.same)
         if family == "decimal":
             low, high = dtype.unscaled_to_float(np.array([low, high], dtype=object), self.array.type)
-        return Column(kind="number", step=step, minimum=float(low), maximum=float(high), **self.same)
+        wide = family == "integer" or (family == "float" and self.array.type.bit_width == _WIDE)
+        places = grid.find_places(distinct.astype(np.float64), step) if wide else None
+        low, high = float(low), float(high)
+        return Column(kind="number", step=step, places=places, minimum=low, maximum=high, **self.same)
 
     def _integer_identifier(self, distinct: np.ndarray, step: float | None) -> Column:
         family = dtype.family(self.array.type)

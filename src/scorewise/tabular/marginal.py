@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from scorewise.tabular.discounting import MOST_PLACES, NO_ENDINGS, discounts, endings, spread, to_sides
+from scorewise.tabular.grid import Places, round_to
 
 KNOTS = 2_000
 TAIL_VALUES = 30
@@ -31,25 +32,32 @@ class Marginal:
         heights: F at the knots, non-decreasing from 0 or more to 1 or less, shape (M,).
         step: spacing of the grid, or None.
         rows: rows that it was fitted to; sets how far into the tails it reaches.
+        places: down to which place values have digits, by their size, or None.
 
     Reference: Rueschendorf, "On the distributional transform, Sklar's theorem, and the empirical copula process",
     2009, section 2.
     """
 
-    def __init__(self, knots: np.ndarray, heights: np.ndarray, step: float | None, rows: int) -> None:
+    def __init__(
+        self, knots: np.ndarray, heights: np.ndarray, step: float | None, rows: int, places: Places | None = None
+    ) -> None:
         self.knots = knots
         self.heights = heights
         self.step = step
         self.rows = rows
+        self.places = places
 
     @classmethod
-    def fit(cls, values: np.ndarray, step: float | None, codes: bool = False) -> "Marginal":
+    def fit(
+        cls, values: np.ndarray, step: float | None, codes: bool = False, places: Places | None = None
+    ) -> "Marginal":
         """Fit to present values.
 
         Args:
             values: shape (N,), N >= 1.
             step: spacing of the grid that the values lie on, or None.
             codes: whether every value is a knot, so that it inverts to no value that is not there.
+            places: down to which place values have digits, by their size, or None.
 
         Returns:
             The distribution.
@@ -67,9 +75,9 @@ class Marginal:
             middle = (above + below) / 2
             ends = np.stack([np.where(heavy, below, middle), np.where(heavy, above, middle)], 1)[keep]
             twice = np.stack([np.ones(len(ends), dtype=bool), heavy[keep]], 1)
-            return cls(np.repeat(distinct[keep], 2).reshape(-1, 2)[twice], ends[twice], None, n)
+            return cls(np.repeat(distinct[keep], 2).reshape(-1, 2)[twice], ends[twice], None, n, places)
         knots, heights = _gridded(distinct, counts, keep, heavy, step)
-        return cls(knots, heights, step, n)
+        return cls(knots, heights, step, n, places)
 
     def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give the part of (0, 1) that each value stands for.
@@ -116,6 +124,7 @@ class Marginal:
         Returns:
             Values, NaN where they were, shape (N,).
         """
+        values = self._rounded(values)
         if self.step is None:
             clipped: np.ndarray = np.clip(values, self.knots[0], self.knots[-1])
             return clipped
@@ -174,11 +183,15 @@ class Marginal:
         high = outer[1] + (z + scores[0]) * (outer[1] - inner[1]) / run
         values = np.where(z < scores[0], low, values)
         values = np.where(z > -scores[0], high, values)
-        return values if self.step is None else np.rint(values / self.step) * self.step
+        values = values if self.step is None else np.rint(values / self.step) * self.step
+        return self._rounded(values)
+
+    def _rounded(self, values: np.ndarray) -> np.ndarray:
+        return values if self.places is None else round_to(values, self.places)
 
     def to_json(self) -> dict[str, Any]:
         """Give what is not an array."""
-        return {"step": self.step, "rows": self.rows}
+        return {"step": self.step, "rows": self.rows, "places": self.places}
 
 
 def _gridded(

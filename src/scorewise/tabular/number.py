@@ -8,6 +8,7 @@ from scipy.special import ndtr
 
 from scorewise.tabular.defect import TableError
 from scorewise.tabular.gap import Gap
+from scorewise.tabular.grid import Places
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.relation import Combination, find_equalities, ordered
 from scorewise.tabular.sums import Sum, find_sums
@@ -66,7 +67,9 @@ class Number(NamedTuple):
         Returns:
             How the column is encoded then.
         """
-        return self._replace(marginal=Marginal.fit(present, self.marginal.step, codes=True))
+        return self._replace(
+            marginal=Marginal.fit(present, self.marginal.step, codes=True, places=self.marginal.places)
+        )
 
     def measured(self, name: str, gap: Gap, cells: Mapping[str, np.ndarray]) -> "Number":
         """The same as its distance from another column: where the two are equal the gap is 0, so no mode says it.
@@ -187,7 +190,10 @@ class Number(NamedTuple):
 
 
 def fit_numbers(
-    values: Mapping[str, np.ndarray], steps: Mapping[str, float | None], temporal: Collection[str]
+    values: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    temporal: Collection[str],
+    places: Mapping[str, Places | None],
 ) -> tuple[dict[str, Number], list[Sum]]:
     """Learn how to encode number columns.
 
@@ -195,6 +201,7 @@ def fit_numbers(
         values: of each column in table order, (N,) each, NaN where missing.
         steps: spacing of the grid of each, or None.
         temporal: columns that hold times; they are tied to no other.
+        places: down to which place each has digits, by their size, or None.
 
     Returns:
         The encoding of each, every column after those that it is tied to; and the sums that columns are tied to.
@@ -207,7 +214,7 @@ def fit_numbers(
     parents = find_equalities({name: values[name] for name in order if name in tied}, free, sums)
     numbers = {
         name: Number(
-            Marginal.fit(values[name][~np.isnan(values[name])], steps[name]),
+            Marginal.fit(values[name][~np.isnan(values[name])], steps[name], places=places[name]),
             tuple(parents.get(name, ())),
             bool(np.isnan(values[name]).any()),
             _few_values(values[name]),
