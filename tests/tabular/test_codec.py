@@ -421,3 +421,37 @@ def test_numbers_have_as_many_digits_as_those_of_their_size_in_the_table(clip: b
     assert (fake["people"][~large] % 100 != 0).mean() > 0.9
     assert fake["income"].str.fullmatch(r"-?(\d{1,3}K|\d+\.\dM)").all()
     assert not np.isin(fake["seconds"], frame["seconds"]).mean() > 0.5  # they are new ones
+
+
+def test_a_category_of_many_levels_may_be_determined_by_another_one() -> None:
+    rng = np.random.default_rng(0)
+    operator = rng.integers(0, MOST_ONE_HOT + 40, 6_000)
+    frame = pd.DataFrame(
+        {
+            "code": [f"C{one:03}" for one in operator],
+            "name": [f"Operator {7 * one % 1_000}" for one in operator],
+            "x": rng.normal(size=6_000).round(2),
+        }
+    )
+    codec = Codec.fit(frame)
+    assert codec.determined.children == {"name"}
+    assert list(codec.digits) == ["code"]
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    fake = codec.decode(rng.normal(size=(500, codec.layout.width))).to_pandas()
+    assert (fake["name"] == "Operator " + (7 * fake["code"].str[1:].astype(int) % 1_000).astype(str)).all()
+
+
+@pytest.mark.parametrize("step", [4, 0.0002])
+def test_values_that_end_before_multiples_of_their_step_come_back(step: float) -> None:
+    rng = np.random.default_rng(0)
+    fine, large = step * rng.integers(1, 240, 300), step * rng.integers(250_000, 2_000_000, 300)
+    coarse = step * 250 * rng.integers(10, 90, 300)  # whole thousands of the last place
+    frame = pd.DataFrame({"x": np.concatenate([fine, coarse, large]).round(4), "k": np.arange(900) % 3})
+    frame = frame.astype({"x": np.int64}) if step == 4 else frame
+    codec = Codec.fit(frame)
+    assert codec.schema.column("x").step == step
+    assert codec.schema.column("x").places is not None
+    for seed in range(3):
+        assert codec.decode(codec.encode(frame, seed)).equals(to_arrow(frame))
+    fake = codec.decode(rng.normal(size=(500, codec.layout.width))).to_pandas()["x"]
+    assert np.allclose(fake / step, (fake / step).round(), atol=1e-6)

@@ -210,7 +210,8 @@ class Codec:
                 parents = (Combination.column(one.column), *numbers[one.child].parents)
                 numbers[one.child] = numbers[one.child]._replace(parents=parents)
         codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
-        digits = {name: Digits.fit(codes[name], count) for name, count in counts.items() if count > MOST_ONE_HOT}
+        wide = [name for name, count in counts.items() if count > MOST_ONE_HOT and name not in determined.children]
+        digits = {name: Digits.fit(codes[name], counts[name]) for name in wide}
         moments = {name: column for name, column in free.items() if name not in gaps}
         calendars = find_calendars(moments, values, coded)
         numbers = _with_parts(numbers, calendars, values)

@@ -357,7 +357,8 @@ class Column:
     def _from_numbers(self, cells: np.ndarray, gone: np.ndarray) -> pa.Array[Any]:
         own = self.counted
         values = np.where(gone, self.minimum or 0.0, cells)
-        values = values if self.places is None else grid.round_to(values, self.places)
+        if self.places is not None:
+            values = grid.round_to(values if self.step is None else grid.snap(values, self.step), self.places)
         family = dtype.family(own)
         if family == "float":
             values = values if self.step is None else grid.snap(values, self.step)

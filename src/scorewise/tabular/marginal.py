@@ -124,14 +124,14 @@ class Marginal:
         Returns:
             Values, NaN where they were, shape (N,).
         """
-        values = self._rounded(values)
         if self.step is None:
-            clipped: np.ndarray = np.clip(values, self.knots[0], self.knots[-1])
+            clipped: np.ndarray = np.clip(self._rounded(values), self.knots[0], self.knots[-1])
             return clipped
         first = self.knots[0] + self.step / 2
         last = self.knots[-1] - self.step / 2
-        snapped: np.ndarray = np.clip(first + np.rint((values - first) / self.step) * self.step, first, last)
-        return snapped
+        snapped = first + np.rint((values - first) / self.step) * self.step
+        kept: np.ndarray = np.clip(self._rounded(snapped), first, last)
+        return kept
 
     def bins(self, count: int) -> np.ndarray:
         """Cut (0, 1) into bins: values that many rows share are bins of their own, the rest is cut evenly.
