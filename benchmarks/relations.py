@@ -6,7 +6,8 @@ Magic, and tables that are made up here, with the relations of which such tables
 they were due and paid, games in parks of which most have one team, sales of articles, most of which have one price,
 staff of whom no one is longer in a role than at the firm, and rides that follow the hour, the weekday and the season,
 these also logged with days and times as integers; rows of Beijing's air with its year, month, day and hour as one
-moment, and of Adult with six of its columns spread over zeros and ones. Each is fitted by default, and as many rows as
+moment, and of Adult with six of its columns spread over zeros and ones; and customers with postal codes, of which a
+town has several, and its state. Each is fitted by default, and as many rows as
 it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as columns
 more. With `--against` the package in another folder is measured, too, in a process of its own. A table that is in the
 JSON file is measured again only if it is named.
@@ -40,6 +41,7 @@ from scorewise.tabular.table import to_arrow
 ROWS, TEST_ROWS = 8_000, 2_000
 DAYS, TERMS = 1_500, (14, 30, 60, 90)
 PARKS, TEAMS, ARTICLES = 600, 90, 400
+CODES, STATES = 1_200, 40
 SPREAD = ["workclass", "education", "marital-status", "occupation", "relationship", "race"]
 
 
@@ -142,10 +144,41 @@ def twofold(spread: pd.DataFrame) -> float:
     return float(((ones > 1) | ((ones == 0) & ~ones.columns.isin(["workclass", "occupation"]))).any(axis=1).mean())
 
 
+def country() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Postal codes, the towns that they stand for, the states of these, and how many live in each."""
+    rng = np.random.default_rng(0)
+    code = np.sort(rng.choice(np.arange(10_000, 99_999), CODES, replace=False))
+    starts = np.sort(np.append(0, rng.choice(np.arange(1, CODES), CODES * 2 // 3 - 1, replace=False)))
+    town = np.searchsorted(starts, np.arange(CODES), "right") - 1  # of neighbouring codes
+    people = rng.pareto(1.5, CODES) + 0.3
+    return code, town, (code - 10_000) * STATES // 90_000, people / people.sum()
+
+
+def customers(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Customers with code, town and state: how many have which plan depends on the state, what they pay on the plan."""
+    code, town, state, people = country()
+    of = rng.choice(CODES, rows, p=people)
+    liking = np.random.default_rng(1).dirichlet([1.0, 1.0, 1.0], STATES)[state[of]]
+    plan = (rng.random(rows)[:, None] > liking.cumsum(1)).sum(1).clip(max=2)
+    paid = (np.array([20, 35, 60])[plan] * rng.lognormal(0, 0.2, rows)).round(2)
+    names = {"town": np.char.add("Town ", town[of].astype(str)), "state": np.char.add("S", state[of].astype(str))}
+    months = rng.geometric(0.03 + 0.03 * plan)
+    return pd.DataFrame({"code": code[of], **names, "plan": np.array([*"abc"])[plan], "months": months, "paid": paid})
+
+
+def nowhere(customers: pd.DataFrame) -> float:
+    """The share of rows with a code, town and state that do not belong together."""
+    code, town, state, _ = country()
+    known = set(zip(code, town, state, strict=True))
+    told = customers["town"].str[5:].astype(int), customers["state"].str[1:].astype(int)
+    return 1 - float(np.mean([one in known for one in zip(customers["code"], *told, strict=True)]))
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
     "spread": twofold,
+    "customers": nowhere,
 }
 """The share of rows with what no row of a table has."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
@@ -157,6 +190,7 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "air": air,
     "logged": logged,
     "spread": spread,
+    "customers": customers,
 }
 TABLES = ("magic", *MADE_UP)
 

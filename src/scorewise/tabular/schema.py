@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scorewise.tabular import dtype
+from scorewise.tabular.code import find_codes
 from scorewise.tabular.column import Column, Kind
 from scorewise.tabular.defect import TableError, listed, quoted, require_distinct_names
 from scorewise.tabular.kind import describe
@@ -80,6 +81,8 @@ class Schema:
           20 integers (or whole floats) or more that are all distinct and consecutive, or so many in so small a range
           that ten collisions or more were to be expected, or with a name such as customer_id or OrderNo. The target
           is never an identifier;
+        * category: whole numbers that stand for what a category of text names, as postal codes do, by the rule of
+          `scorewise.tabular.code.find_codes`; the target is none;
         * category: all other text;
         * number: all else, dates, timestamps, times and durations included.
 
@@ -112,6 +115,13 @@ class Schema:
         columns = tuple(
             describe(table.schema.field(name), array, kinds.get(name), is_target=name == target)
             for name, array in arrays.items()
+        )
+        codes = find_codes(columns, arrays) - kinds.keys() - {target}
+        columns = tuple(
+            describe(table.schema.field(column.name), arrays[column.name], "category", is_target=False)
+            if column.name in codes
+            else column
+            for column in columns
         )
         _require_learnable(columns, target)
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}

@@ -1,0 +1,90 @@
+"""Codes: whole numbers that stand for what another column names, as postal codes do, and are no quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scorewise.tabular import dtype, level
+from scorewise.tabular.column import Column
+from scorewise.tabular.relation import entropy
+
+SCREENED_ROWS = 20_000
+FEWEST_NATS = 3.0
+"""Entropy of a number of which it matters that it is a code: that of 20 of them, each as frequent."""
+FEWEST_TOLD = 100
+"""Rows that must share their number with another row, beside half of all rows."""
+ALIKE = 0.95
+"""The share of these rows that have the name that most other rows of their number have."""
+NAMED = 0.7
+"""The share of a number's entropy that its names have at least: a band of ages tells less of the age."""
+
+
+def find_codes(columns: Sequence[Column], arrays: Mapping[str, pa.Array[Any]]) -> set[str]:
+    """Find the numbers that stand for what a category of text names, in nearly every row and in nearly as much detail.
+
+    Postal codes stand for towns: rows of one code nearly all name one town, and towns are told apart nearly as well as
+    codes. As quantities codes would have a mean and neighbours; what goes with one of them would be blurred among them.
+    A number that a name determines, as a price by its article, is no code: it is looked up.
+
+    Args:
+        columns: What each column was found to be.
+        arrays: (N,) cells of each, by name.
+
+    Returns:
+        Names of number columns that are codes.
+    """
+    rows = len(next(iter(arrays.values()))) if arrays else 0
+    some: Any = pa.array(np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS]))
+    names = [_text_codes(level.decoded(arrays[one.name]).take(some)) for one in columns if _is_name(one)]
+    numbers = {one.name: _number_codes(arrays[one.name].take(some)) for one in columns if names and _may_be(one)}
+    return {number for number, codes in numbers.items() if any(_stands(*codes, *name) for name in names)}
+
+
+def _is_name(column: Column) -> bool:
+    return column.kind == "category" and dtype.family(column.dtype) == "text"
+
+
+def _may_be(column: Column) -> bool:
+    whole = dtype.family(column.dtype) in {"integer", "float"} and isinstance(column.step, int)
+    return column.kind == "number" and column.written is None and whole
+
+
+def _number_codes(array: pa.Array[Any]) -> tuple[np.ndarray, np.ndarray]:
+    known = dtype.present(array)
+    values = dtype.floats(array)
+    codes = np.zeros(len(array), dtype=np.int64)
+    codes[known] = np.unique(values[known], return_inverse=True)[1]
+    return codes, known
+
+
+def _text_codes(array: pa.Array[Any]) -> tuple[np.ndarray, np.ndarray]:
+    encoded: Any = array.dictionary_encode()
+    return encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64), dtype.present(array)
+
+
+def _stands(number: np.ndarray, has_number: np.ndarray, name: np.ndarray, has_name: np.ndarray) -> bool:
+    """Whether a number stands for a name."""
+    both = has_number & has_name
+    number, name = number[both], name[both]
+    if len(number) < FEWEST_TOLD:
+        return False
+    size = int(name.max()) + 1
+    pairs, counts = np.unique(number * size + name, return_counts=True)
+    of, called = np.divmod(pairs, size)
+    if len(np.unique(called)) == len(pairs):  # no name has two numbers
+        return False
+    rows = np.bincount(number)
+    spread = entropy(rows)
+    if spread < FEWEST_NATS or entropy(np.bincount(called, counts)) < NAMED * spread:
+        return False
+    order = np.lexsort((-counts, of))
+    of, counts = of[order], counts[order]
+    first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
+    others = np.append(counts, 0)[first + 1] * np.append(of[1:] == of[:-1], False)[first]  # of the next frequent name
+    alike = counts[first][counts[first] - 1 > others].sum()
+    told = rows[rows >= 2].sum()
+    return bool(told >= max(FEWEST_TOLD, len(number) / 2) and alike >= ALIKE * told)
