@@ -66,6 +66,9 @@ def test_who_knows_better_is_asked() -> None:
         lambda frame, rng: frame.assign(code=rng.permutation(10**6)[:ROWS]),  # hardly any of them twice
         lambda frame, rng: frame.assign(town="Town " + frame["code"].astype(str)),  # a name has one code and tells it
         lambda frame, rng: frame.assign(code=frame["code"] // 10_000),  # few codes
+        lambda frame, rng: frame.assign(
+            town="Town " + (frame["code"] // 12_000 % 6).astype(str), code=frame["code"] // 12_000
+        ),
         lambda frame, rng: frame[:80],
         lambda frame, rng: frame.assign(code=np.where(rng.random(ROWS) < 0.9, 0, frame["code"])),  # mostly nothing
     ],

@@ -103,6 +103,7 @@ def test_numbers_that_are_counted_in_hundreds_where_they_are_large():
     assert made[6:].tolist() == [0, -2_000]
     once = np.append(values, 5_017.0)
     assert grid.find_places(once, 1) == ((4, 2),)  # five digits alone are in hundreds then
+    assert grid.find_places(np.append(values, [20_130_100.0, 71_540_200.0]), 1) == ((3, 2),)  # too few to tell
     finer = np.unique(np.append(values, rng.integers(10_000, 99_999, 100)))
     assert grid.find_places(finer, 1) == ((3, 2), (4, 0))
 

@@ -97,3 +97,16 @@ def test_bins_hold_common_values_alone_and_cut_the_rest_evenly(step: float | Non
 def test_a_column_of_few_values_has_fewer_bins_and_the_last_ones_are_empty() -> None:
     marginal = Marginal.fit(np.repeat([1.0, 2.0, 3.0], [50, 30, 20]), 1.0)
     np.testing.assert_allclose(marginal.bins(8), [0, 0.5, 0.8, 1, 1, 1, 1, 1, 1], atol=1e-9)
+
+
+def test_values_are_as_round_as_those_of_their_size() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.integers(1, 1_000, 500), 100 * rng.integers(10, 900, 500)]).astype(np.float64)
+    marginal = Marginal.fit(values, 1.0, places=((3, 2),))
+    assert marginal.snap(np.array([7.2, 999.4, 1_349.0, 80_951.0])).tolist() == [7, 999, 1_300, 81_000]
+    made = marginal.invert(rng.random(2_000))
+    assert (made[made >= 1_000] % 100 == 0).all()
+    assert (made[made < 1_000] % 100 != 0).mean() > 0.9
+    beyond = marginal.extrapolate(np.array([4.5]), np.array([89_900.0]))
+    assert (beyond % 100 == 0).all()
+    assert beyond > 89_900

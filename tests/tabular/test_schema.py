@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from polars.testing import assert_frame_equal as assert_polars_equal
 
+from scorewise.tabular.column import Column
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.table import TableError, like, read_table, to_arrow, write_table
 
@@ -961,3 +962,9 @@ def test_a_large_table_takes_about_a_second():
     start = time.perf_counter()
     back(Schema.infer(source), source)
     assert time.perf_counter() - start < 5
+
+
+def test_cells_come_to_the_grid_before_they_are_rounded() -> None:
+    column = Column("x", "number", "int64", step=400, places=((5, 4), (9, 2)), minimum=0.0, maximum=1e10)
+    made = column.restore(np.array([4_635_450_180.0, 123_456.0]), 2, np.random.default_rng(0))
+    assert made.to_pylist() == [4_635_450_000, 120_000]
