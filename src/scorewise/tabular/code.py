@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from scorewise.tabular import dtype, level
 from scorewise.tabular.column import Column
-from scorewise.tabular.relation import entropy
+from scorewise.tabular.relation import entropy, lookup, most_frequent
 
 SCREENED_ROWS = 20_000
 FEWEST_NATS = 3.0
@@ -72,19 +72,13 @@ def _stands(number: np.ndarray, has_number: np.ndarray, name: np.ndarray, has_na
     number, name = number[both], name[both]
     if len(number) < FEWEST_TOLD:
         return False
-    size = int(name.max()) + 1
-    pairs, counts = np.unique(number * size + name, return_counts=True)
-    of, called = np.divmod(pairs, size)
-    if len(np.unique(called)) == len(pairs):  # no name has two numbers
+    size, levels = int(name.max()) + 1, int(number.max()) + 1
+    if lookup(name, number, size) is not None:  # no name has two numbers
         return False
     rows = np.bincount(number)
     spread = entropy(rows)
-    if spread < FEWEST_NATS or entropy(np.bincount(called, counts)) < NAMED * spread:
+    if spread < FEWEST_NATS or entropy(np.bincount(name)) < NAMED * spread:
         return False
-    order = np.lexsort((-counts, of))
-    of, counts = of[order], counts[order]
-    first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
-    others = np.append(counts, 0)[first + 1] * np.append(of[1:] == of[:-1], False)[first]  # of the next frequent name
-    alike = counts[first][counts[first] - 1 > others].sum()
+    _, alike, others = most_frequent(name, size, number, levels)
     told = rows[rows >= 2].sum()
-    return bool(told >= max(FEWEST_TOLD, len(number) / 2) and alike >= ALIKE * told)
+    return bool(told >= max(FEWEST_TOLD, len(number) / 2) and alike[alike - 1 > others].sum() >= ALIKE * told)

@@ -115,10 +115,12 @@ def find_places(values: np.ndarray, grid_step: float | None) -> Places | None:
         None where they have all the digits that they may have.
     """
     sizes = np.abs(values[values != 0])
-    for some in (sizes[:: max(1, len(sizes) // _FEW)], sizes):
-        if not (found := _places(some, grid_step)):
-            return None
-    return found if np.array_equal(round_to(values, found), values) else None  # numbers near the ends of floats
+    if len(sizes) > _FEW and not _places(sizes[:: len(sizes) // _FEW], grid_step):
+        return None
+    found = _places(sizes, grid_step)
+    if not found or not np.array_equal(round_to(values, found), values):  # as near the ends of floats
+        return None
+    return found
 
 
 def round_to(values: np.ndarray, places: Places) -> np.ndarray:

@@ -164,6 +164,33 @@ def told(parent: np.ndarray, child: np.ndarray) -> int:
     return int(np.count_nonzero(shared & (child != np.bincount(child).argmax())))
 
 
+def most_frequent(
+    child: np.ndarray, size: int, parent: np.ndarray, levels: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the most frequent code of a column at each code of another one.
+
+    Args:
+        child: codes, shape (N,).
+        size: number of codes of the child.
+        parent: codes, shape (N,).
+        levels: number of codes of the parent.
+
+    Returns:
+        That code, the rows that have it, and the rows of the next frequent one, shape (levels,) each; 0 where no row
+        has the parent's code.
+    """
+    pairs, counts = np.unique(parent * size + child, return_counts=True)
+    at, code = np.divmod(pairs, size)
+    order = np.lexsort((-counts, at))
+    at, code, counts = at[order], code[order], counts[order]
+    first = np.append(True, at[1:] != at[:-1])
+    best, alike, others = (np.zeros(levels, dtype=np.int64) for _ in range(3))
+    best[at[first]], alike[at[first]] = code[first], counts[first]
+    second = np.flatnonzero(~first & np.append(False, first[:-1]))
+    others[at[second]] = counts[second]
+    return best, alike, others
+
+
 def ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[str]:
     """Put columns in an order in which each stands after those that it depends on.
 

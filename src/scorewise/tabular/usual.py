@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorewise.tabular.relation import entropy, ordered
+from scorewise.tabular.relation import entropy, most_frequent, ordered
 
 FEWEST_ROWS, SCREENED_ROWS = 100, 20_000
 FEWEST_ALIKE, FEWEST_TOLD = 2, 20
@@ -156,23 +156,9 @@ def _may_tell(child: str, parent: str, found: Mapping[str, Usual], numbers: list
     return child not in line
 
 
-def _best(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Most frequent code of the child at each level of the parent, rows that have it, and rows of the next one."""
-    pairs, counts = np.unique(parent * size + child, return_counts=True)
-    at, code = np.divmod(pairs, size)
-    order = np.lexsort((-counts, at))
-    at, code, counts = at[order], code[order], counts[order]
-    first = np.append(True, at[1:] != at[:-1])
-    best, alike, others = (np.zeros(levels, dtype=np.int64) for _ in range(3))
-    best[at[first]], alike[at[first]] = code[first], counts[first]
-    second = np.flatnonzero(~first & np.append(False, first[:-1]))
-    others[at[second]] = counts[second]
-    return best, alike, others
-
-
 def _left(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> float:
     """Entropy that is left of a category, the usual codes taken from other rows; infinite where too few rows tell."""
-    best, alike, others = _best(child, size, parent, levels)
+    best, alike, others = most_frequent(child, size, parent, levels)
     most = int(np.bincount(child).argmax())
     known = (alike[parent] > FEWEST_ALIKE) & (alike[parent] - 1 > others[parent])
     usual = np.where(known & (best[parent] == child), child, np.where(alike[parent] < FEWEST_ALIKE, most, -1))
@@ -183,5 +169,5 @@ def _left(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> floa
 
 
 def _table(child: np.ndarray, size: int, parent: np.ndarray, levels: int) -> np.ndarray:
-    best, alike, _ = _best(child, size, parent, levels)
+    best, alike, _ = most_frequent(child, size, parent, levels)
     return np.where(alike >= FEWEST_ALIKE, best, np.bincount(child).argmax())
