@@ -1,5 +1,7 @@
 """Privacy: distances to the closest row, and copies."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -136,3 +138,32 @@ def test_the_error_of_singled_out_numbers_knows_that_those_of_a_row_go_together_
     none = singled_out(train, Cells({name: -np.arange(1.0, 101.0) for name in "abcd"}, {}))
     assert none.value == 0
     assert none.se > 0
+
+
+def alone(cells: Cells, measure: Any) -> list[float]:
+    """What the measure finds of each row against all the others, one after another."""
+    count = rows.count(cells)
+    every = np.arange(count)
+    return [measure(rows.take(cells, np.delete(every, row)), rows.take(cells, every[[row]])).value for row in every]
+
+
+def test_without_synthetic_rows_each_training_row_is_held_against_all_the_others() -> None:
+    rng = np.random.default_rng(2)
+    numbers = {"x": rng.integers(0, 60, 80) * 1.0, "y": rng.integers(0, 4, 80) * 1.0}
+    train = Cells(numbers, {"c": rng.integers(0, 2, 80)})
+    for measure in (exact_copies, singled_out):
+        assert 0 < measure(train).value < 1
+        assert measure(train).value == pytest.approx(np.mean(alone(train, measure)))
+
+
+def test_errors_of_training_rows_know_that_equal_ones_go_together() -> None:
+    rng = np.random.default_rng(3)
+
+    def draw() -> Cells:
+        return Cells({name: rng.integers(0, 400, 300) * 1.0 for name in "ab"}, {})
+
+    found = [singled_out(draw()) for _ in range(300)]
+    assert np.mean([one.se for one in found]) == pytest.approx(np.std([one.value for one in found]), rel=0.2)
+    copies = [exact_copies(rows.take(draw(), rng.integers(0, 300, 300))) for _ in range(300)]
+    assert np.mean([one.se for one in copies]) == pytest.approx(np.std([one.value for one in copies]), rel=0.35)
+    assert exact_copies(draw()).se > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,14 +74,16 @@ def closer_to_train(train: Cells, test: Cells, synthetic: Cells, *, seed: int = 
     return Score(float(whole.mean()), float(np.std(shares, ddof=1) / np.sqrt(len(shares)))).against(Score(0.5, 0.0))
 
 
-def exact_copies(train: Cells, synthetic: Cells) -> Score:
+def exact_copies(train: Cells, synthetic: Cells | None = None) -> Score:
     r"""Count the synthetic rows that equal a training row in every number and category column.
 
-    The standard error is the binomial one around :math:`(k + 1) / (S + 2)`, so that it is not 0 where no copy is found.
+    The standard error is the binomial one around :math:`(k + 1) / (S + 2)`, so that it is not 0 where no copy is found;
+    of training rows, each of which equals others or none does, that of a share of clusters where it is larger.
 
     Args:
         train: the rows that the generator was fitted to, with shape (N,).
-        synthetic: the synthetic rows, or other real rows for the floor, with shape (S,).
+        synthetic: the synthetic rows, or other real rows for the floor, with shape (S,). Without them each training
+            row is held against all the others.
 
     Returns:
         The share k / S of copies.
@@ -87,38 +91,47 @@ def exact_copies(train: Cells, synthetic: Cells) -> Score:
     Raises:
         UnmeasuredError: there is no column.
     """
-    known = set(_row_bytes(train))
+    known = Counter(_row_bytes(train))
+    if synthetic is None:
+        sizes = np.array(list(known.values()))
+        total, copies = int(sizes.sum()), int(sizes[sizes > 1].sum())
+        together = float(np.sqrt(np.square(((sizes > 1) - copies / total) * sizes).sum()) / total)
+        return Score(copies / total, max(together, _binomial_error(copies, total)))
     total = rows.count(synthetic)
     copies = sum(row in known for row in _row_bytes(synthetic))
     return Score(copies / total, _binomial_error(copies, total))
 
 
-def singled_out(train: Cells, synthetic: Cells) -> Score:
+def singled_out(train: Cells, synthetic: Cells | None = None) -> Score:
     r"""Count the synthetic numbers that are those of a single training row.
 
     A number that one person alone has singles this person out, wherever it turns up; numbers of few digits meet by
     chance, as often as those of other real rows do. Dates and times are numbers here. The standard error is of the
     ratio of two sums over the synthetic rows, or the binomial one around :math:`(k + 1) / (S + 2)` where that is
-    larger, so that it is not 0 where no number is found.
+    larger, so that it is not 0 where no number is found; of training rows, of which two have a number or none does,
+    it is the root of two as large.
 
     Args:
         train: the rows that the generator was fitted to, with shape (N,).
-        synthetic: the synthetic rows, or other real rows for the floor, with shape (S,).
+        synthetic: the synthetic rows, or other real rows for the floor, with shape (S,). Without them each training
+            row is held against all the others: a number is that of one of these alone where two rows in all have it.
 
     Returns:
         The share of the numbers that are there, of all columns together.
 
     Raises:
-        UnmeasuredError: there is no number column, or no number in the synthetic rows.
+        UnmeasuredError: there is no number column, or no number in the rows that are held against the others.
 
     Reference: Giomi, Boenisch, Wehmeyer, Tasnadi, "A unified framework for quantifying privacy risk in synthetic data",
     2023, section 4.1 (univariate singling out; here the numbers themselves are counted, not attacks).
     """
-    there, hits = (np.zeros(rows.count(synthetic)) for _ in range(2))
-    for name, values in synthetic.numbers.items():
+    others = train if synthetic is None else synthetic
+    own, together = (1, 1.0) if synthetic is not None else (2, math.sqrt(2))
+    there, hits = (np.zeros(rows.count(others)) for _ in range(2))
+    for name, values in others.numbers.items():
         known, counts = np.unique(train.numbers[name], return_counts=True)
         there += ~np.isnan(values)
-        hits += np.isin(values, known[counts == 1])  # NaN is in nothing
+        hits += np.isin(values, known[counts == own])  # NaN is in nothing
     total, found = float(there.sum()), float(hits.sum())
     if total == 0:
         raise UnmeasuredError(
@@ -127,7 +140,7 @@ def singled_out(train: Cells, synthetic: Cells) -> Score:
         )
     share = found / total
     spread = float(np.sqrt(np.square(hits - share * there).sum()) / total)
-    return Score(share, max(spread, _binomial_error(found, total)))
+    return Score(share, together * max(spread, _binomial_error(found, total)))
 
 
 def _binomial_error(found: float, total: float) -> float:

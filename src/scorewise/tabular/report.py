@@ -173,7 +173,7 @@ def evaluate(
     Every score has a standard error, and a floor: the same score between two random halves of the real table. The
     halves have half the rows each, so that a good synthetic table of full size comes out below the floor. The floor of
     utility is a model trained on the real rows; of closer_to_train, 1/2; of exact_copies and singled_out, the share
-    among the test rows where there are some.
+    among the test rows or, without them, among the real rows, each held against all the others.
 
     Args:
         real: the rows that the generator was fitted to, a pandas, polars or pyarrow table with 40 rows or more.
@@ -291,9 +291,9 @@ def _measure(
             raise UnmeasuredError(_no_test("Closer to train"))
         return metrics.closer_to_train(real, test, synthetic, seed=seed)
 
-    def against_others(measure: Callable[[Cells, Cells], Score]) -> Callable[[], Score]:
+    def against_others(measure: Callable[[Cells, Cells | None], Score]) -> Callable[[], Score]:
         def score() -> Score:
-            return measure(real, synthetic).against(measure(first, second) if test is None else measure(real, test))
+            return measure(real, synthetic).against(measure(real, test))
 
         return score
 
