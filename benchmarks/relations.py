@@ -6,11 +6,11 @@ Magic, and tables that are made up here, with the relations of which such tables
 they were due and paid, games in parks of which most have one team, sales of articles, most of which have one price,
 staff of whom no one is longer in a role than at the firm, and rides that follow the hour, the weekday and the season,
 these also logged with days and times as integers; rows of Beijing's air with its year, month, day and hour as one
-moment, and of Adult with six of its columns spread over zeros and ones; and customers with postal codes, of which a
-town has several, and its state. Each is fitted by default, and as many rows as
-it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as columns
-more. With `--against` the package in another folder is measured, too, in a process of its own. A table that is in the
-JSON file is measured again only if it is named.
+moment, and of Adult with six of its columns spread over zeros and ones; customers with postal codes, of which a
+town has several, and its state; and plots of land with their areas and prices a square metre, some typed wrongly. Each
+is fitted by default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their
+hours, weekdays and months as columns more. With `--against` the package in another folder is measured, too, in a
+process of its own. A table that is in the JSON file is measured again only if it is named.
 """
 
 import argparse
@@ -174,13 +174,35 @@ def nowhere(customers: pd.DataFrame) -> float:
     return 1 - float(np.mean([one in known for one in zip(customers["code"], *told, strict=True)]))
 
 
+def plots(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Plots of land: the area of which is the product of its sides, and the price a square metre, but for some rows."""
+    width = rng.lognormal(2.8, 0.3, rows).round(1)
+    length = (width * rng.lognormal(0.5, 0.3, rows)).round(1)
+    zone = rng.choice(list("abc"), rows, p=[0.5, 0.3, 0.2])
+    price = (width * length * rng.lognormal(5 + 0.4 * (zone == "a"), 0.3)).round(-2)
+    area, rate = (width * length).round(), (price / (width * length).round()).round(2)
+    area = np.where(rng.random(rows) < 0.02, area * rng.choice([0.1, 10], rows), area).round()
+    rate = np.where(rng.random(rows) < 0.03, rng.permutation(rate), rate)
+    columns = {"width": width, "length": length, "area": area, "price": price, "rate": rate}
+    return pd.DataFrame({**columns, "zone": zone})
+
+
+def near_miss(plots: pd.DataFrame) -> float:
+    """The share of rows whose area or rate is within a tenth of what it should be, and not that."""
+    off = np.abs(plots["area"] - plots["width"] * plots["length"])
+    missed = (off > 0.51) & (off < 0.1 * plots["area"])
+    off = np.abs(plots["rate"] - plots["price"] / plots["area"])
+    return float((missed | ((off > 0.0051) & (off < 0.1 * plots["rate"]))).mean())
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
     "spread": twofold,
     "customers": nowhere,
+    "plots": near_miss,
 }
-"""The share of rows with what no row of a table has."""
+"""The share of rows with what no row of a table has; of plots, hardly any."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
@@ -191,6 +213,7 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "logged": logged,
     "spread": spread,
     "customers": customers,
+    "plots": plots,
 }
 TABLES = ("magic", *MADE_UP)
 

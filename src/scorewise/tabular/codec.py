@@ -11,7 +11,7 @@ Credit Default, at equal steps, a boosting detector told such tables apart more 
 the levels where the scores already carry the same information. So there are none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,13 +24,14 @@ from scorewise.difference import REACH
 from scorewise.network import ABSENT, Group, Layout, Moments
 from scorewise.tabular.calendar import WEEK, Calendar, find_calendars, part_of
 from scorewise.tabular.components import fit_principal
-from scorewise.tabular.determined import Determined
+from scorewise.tabular.determined import Determined, level_steps
 from scorewise.tabular.digits import Digits
 from scorewise.tabular.dummies import Dummies, find_dummies
 from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.number import Adjust, Number, fit_numbers
-from scorewise.tabular.relation import Combination
+from scorewise.tabular.prevalent import Prevalent, find_prevalent
+from scorewise.tabular.relation import Combination, ordered
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
@@ -94,6 +95,7 @@ class Codec:
         sums: encoded columns that are tied to a signed sum of two others.
         usual: columns that another one nearly determines; of a category `Usual.told` is encoded, of a number its mode
             says whether it has the usual value.
+        prevalent: encoded columns that are computed from others in most rows; the mode says in which.
         digits: categories of many levels as two blocks.
         calendars: columns of moments that are told by the calendar. Parts of theirs are numbers, by the names that
             `part_of` gives.
@@ -112,6 +114,7 @@ class Codec:
         determined: Determined,
         sums: Sequence[Sum],
         usual: Sequence[Usual],
+        prevalent: Sequence[Prevalent],
         digits: Mapping[str, Digits],
         calendars: Mapping[str, Calendar],
         clip: bool = True,
@@ -122,6 +125,7 @@ class Codec:
         self.dummies = tuple(dummies)
         self.determined = determined
         self.usual = tuple(usual)
+        self.prevalent = tuple(prevalent)
         self.digits = dict(digits)
         self.calendars = dict(calendars)
         self.clip = clip
@@ -191,14 +195,24 @@ class Codec:
         for name in coded & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         columns = {column.name: column for column in schema.numbers}
+        ties = {name: [one for parent in number.parents for one in parent.names] for name, number in numbers.items()}
+        for tied in sums:
+            if determined.children.isdisjoint({tied.child, *tied.parent.names}):
+                ties[tied.child] += tied.parent.names
+        prevalent = _find_prevalent(schema, cells, determined, coded | temporal, ties)
+        for mostly in prevalent:
+            parents = (Combination.column(mostly.column), *numbers[mostly.child].parents)
+            numbers[mostly.child] = numbers[mostly.child]._replace(parents=parents)
+        order = _in_order(numbers, determined, prevalent, ties)
         # moments are tied to no other column, so each may come after those of which fewer are missing
-        order = sorted(numbers, key=lambda name: (name in temporal, columns[name].missing * (name in temporal)))
+        order = sorted(order, key=lambda name: (name in temporal, columns[name].missing * (name in temporal)))
         numbers = {name: numbers[name] for name in order}
         free = {name: columns[name] for name in numbers if name not in determined.children}
-        gaps = find_gaps(free, values, coded)
+        computed = {one.child for one in prevalent}
+        gaps = find_gaps(free, values, coded | computed)
         numbers |= {name: numbers[name].measured(name, gap, values) for name, gap in gaps.items()}
         sums = [one for one in sums if gaps.keys().isdisjoint({one.child, *one.parent.names})]
-        apart = determined.children | temporal | gaps.keys()
+        apart = determined.children | temporal | gaps.keys() | computed
         told = {name: values[name] for name in numbers if name not in apart}
         known = {name: numbers[name].values for name in told if len(numbers[name].values)}
         free_codes = {name: code for name, code in codes.items() if name not in determined.children}
@@ -215,7 +229,7 @@ class Codec:
         moments = {name: column for name, column in free.items() if name not in gaps}
         calendars = find_calendars(moments, values, coded)
         numbers = _with_parts(numbers, calendars, values)
-        return cls(schema, numbers, levels, dummies, determined, sums, usual, digits, calendars, clip)
+        return cls(schema, numbers, levels, dummies, determined, sums, usual, prevalent, digits, calendars, clip)
 
     def compact(self, table: pa.Table) -> Compact:
         """Encode a table up to the randomness of the normal scores.
@@ -327,11 +341,16 @@ class Codec:
                 categories[one.child] = one.codes(categories[one.child], categories[one.parent])
         numbers: dict[str, np.ndarray] = {}
         usual = {one.child: one for one in self.usual}
+        prevalent = {one.child: one for one in self.prevalent}
         last = {part_of(name, one.numbers[-1]): name for name, one in self.calendars.items()}
         for position, name in enumerate(self.scored):
             if name in usual:
                 one = usual[name]
                 numbers[one.column] = one.table[_codes_of(one.parent, self.numbers, categories, numbers)]
+            if name in prevalent:
+                sources = self.schema.numeric(Cells(numbers, categories))
+                self.determined.add_computed(sources, prevalent[name].formula.parents, self.numbers, clip=self.clip)
+                numbers[prevalent[name].column] = prevalent[name].of(sources)
             mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
             numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
             if name in last:
@@ -348,7 +367,9 @@ class Codec:
         return self.schema.restore(Cells(numbers, categories), len(rows.codes), seed)
 
     def compared(self, table: pa.Table) -> dict[str, np.ndarray]:
-        """Give the values of the number columns of a table, their parts, and of some what is usual (`Usual.column`).
+        """Give the values of the number columns of a table, and of some what they may equal.
+
+        These are their parts (`part_of`), what is usual (`Usual.column`) and what is computed (`Prevalent.column`).
 
         Args:
             table: N rows with the schema's columns.
@@ -371,6 +392,9 @@ class Codec:
     ) -> dict[str, np.ndarray]:
         usual = [one for one in self.usual if one.child not in self.levels]
         tables = {one.column: one.table[_codes_of(one.parent, self.numbers, categories, numbers)] for one in usual}
+        if self.prevalent:
+            sources = self.schema.numeric(Cells(dict(numbers), dict(categories)))
+            tables |= {one.column: one.held_against(numbers[one.child], sources) for one in self.prevalent}
         return {**numbers, **tables, **_parts_of(self.calendars, numbers)}
 
     def present(self, rows: Chosen) -> np.ndarray:
@@ -486,6 +510,7 @@ class Codec:
             **self.determined.to_json(),
             "sums": [[one.child, one.parent.to_json()] for one in self.sums],
             "usual": [[one.child, one.parent] for one in self.usual],
+            "prevalent": [one.to_json() for one in self.prevalent],
             "digits": list(self.digits),
             "calendars": {name: calendar.to_json() for name, calendar in self.calendars.items()},
         }
@@ -551,6 +576,12 @@ class Codec:
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
         dummies = [Dummies.from_json(one, said["levels"]) for one in said["dummies"]]
         determined = Determined.from_parts(said, tables, schema, dummies)
+        prevalent = [Prevalent.from_json(one) for one in said["prevalent"]]
+        computed = {one.child for one in prevalent}
+        known = {name for one in prevalent for name in one.formula.parents} <= set(schema.learnable)
+        if not known or not computed <= numbers.keys() - determined.children:
+            said_of = [one.formula for one in prevalent]
+            raise ValueError(f"what is mostly computed must be numbers, of others, however: {said_of}")
         calendars = {
             name: Calendar.from_parts(one, arrays[f"calendar.{i}"].numpy())
             for i, (name, one) in enumerate(said["calendars"].items())
@@ -558,7 +589,45 @@ class Codec:
         parts = {part_of(name, part) for name, one in calendars.items() for part in one.numbers}
         if strange := (parts | calendars.keys()) - numbers.keys():
             raise ValueError(f"moments must be among the numbers, with their parts, however: {sorted(strange)} are not")
-        return cls(schema, numbers, said["levels"], dummies, determined, sums, usual, digits, calendars, clip)
+        return cls(
+            schema, numbers, said["levels"], dummies, determined, sums, usual, prevalent, digits, calendars, clip
+        )
+
+
+def _find_prevalent(
+    schema: Schema, cells: Cells, determined: Determined, fixed: Collection[str], ties: Mapping[str, Collection[str]]
+) -> list[Prevalent]:
+    """What is computed in most rows of a table, but for columns that are fixed; ties are what columns come after."""
+    looked_up = {one.child for one in determined.functions}
+    sources = {name: v for name, v in schema.numeric(cells).items() if name not in fixed and name not in looked_up}
+    steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
+    places = {column.name: column.places for column in schema.numbers}
+    children = {name: v for name, v in cells.numbers.items() if name in sources and name not in determined.children}
+    computed = determined.ancestors
+    ancestors: dict[str, set[str]] = {}
+
+    def add(name: str) -> set[str]:
+        if name not in ancestors:
+            ancestors[name] = {name}
+            others = computed[name] - {name} if name in computed else ties.get(name, ())
+            ancestors[name].update(*(add(one) for one in others))
+        return ancestors[name]
+
+    for name in sources:
+        add(name)
+    return find_prevalent(children, steps, places, sources, ancestors)
+
+
+def _in_order(
+    numbers: Mapping[str, Number],
+    determined: Determined,
+    prevalent: Sequence[Prevalent],
+    ties: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Numbers in an order in which each stands after those that it may equal or be computed from."""
+    after = dict(ties) | {one.child: one.parents for one in determined.formulas}
+    after |= {one.child: [*after.get(one.child, ()), *one.formula.parents] for one in prevalent}
+    return ordered(list(numbers), {name: [one for one in after.get(name, ()) if one in numbers] for name in numbers})
 
 
 def _parts_of(calendars: Mapping[str, Calendar], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,7 +67,7 @@ class Determined(NamedTuple):
         left = {name: one for name, one in coded.items() if name not in known}
         functions = [*find_parts(moments, values, left), *looked_up, *spread]
         known = {one.child for one in functions}
-        steps = {column.name: column.step for column in schema.numbers} | _level_steps(schema)
+        steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
         computed = (values, steps, schema.numeric(cells))
         formulas = find_formulas(*computed, known)
         known |= {one.child for one in formulas}
@@ -83,6 +83,31 @@ class Determined(NamedTuple):
     def in_formulas(self) -> set[str]:
         """Names of the columns that are computed, and of those that they are computed from."""
         return {name for one in self.formulas for name in (one.child, *one.parents)}
+
+    @property
+    def ancestors(self) -> dict[str, set[str]]:
+        """Names of the columns that each computed one depends on, itself among them."""
+        found: dict[str, set[str]] = {}
+        for one in self.formulas:  # parents come first
+            found[one.child] = {one.child}.union(*(found.get(parent, {parent}) for parent in one.parents))
+        return found
+
+    def add_computed(
+        self, sources: dict[str, np.ndarray], names: Collection[str], known: Mapping[str, Number], *, clip: bool
+    ) -> None:
+        """Add those of some columns that are computed, and what they are computed from.
+
+        Args:
+            sources: values of the columns that they are computed from, (N,) each; the computed ones are added.
+            names: of columns.
+            known: encoding of each number column.
+            clip: whether computed numbers stay in the range of the table.
+        """
+        ancestors = self.ancestors
+        needed = set[str]().union(*(ancestors.get(name, ()) for name in names))
+        for formula in self.formulas:
+            if formula.child in needed:
+                sources[formula.child] = _computed(formula, known, sources, clip)
 
     def compute(
         self,
@@ -104,11 +129,7 @@ class Determined(NamedTuple):
         """
         sources = schema.numeric(Cells(numbers, categories)) if self.formulas else {}
         for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
-            marginal, computed = known[formula.child].marginal, formula.of(sources)
-            if marginal.step is not None:
-                computed = grid.snap(computed, marginal.step)
-            computed = np.clip(computed, *marginal.ends) if clip else computed
-            numbers[formula.child] = sources[formula.child] = computed
+            numbers[formula.child] = sources[formula.child] = _computed(formula, known, sources, clip)
         for function in self.functions:
             child, parent, table = function[:3]
             if function.part is not None:
@@ -169,7 +190,23 @@ class Determined(NamedTuple):
         return found
 
 
-def _level_steps(schema: Schema) -> dict[str, float | None]:
-    """Spacing of the grid of the levels of each category, or None."""
+def _computed(
+    formula: Formula | WeightedSum, known: Mapping[str, Number], sources: Mapping[str, np.ndarray], clip: bool
+) -> np.ndarray:
+    marginal, computed = known[formula.child].marginal, formula.of(sources)
+    if marginal.step is not None:
+        computed = grid.snap(computed, marginal.step)
+    return np.clip(computed, *marginal.ends) if clip else computed
+
+
+def level_steps(schema: Schema) -> dict[str, float | None]:
+    """Tell the spacing of the grid of the levels of each category.
+
+    Args:
+        schema: what the table is.
+
+    Returns:
+        The spacing by name; None where there is no grid, or levels are no numbers.
+    """
     levels = {column.name: column.numeric_levels for column in schema.categories}
     return {name: None if values is None else grid.step(values) for name, values in levels.items()}

@@ -47,9 +47,9 @@ _TWO: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "x/y^2": lambda x, y: x / np.square(y),
 }
 _ON_GRID = {"x", "x^2", "x*y", "x*y^2"}
-_Term = tuple[tuple[str, ...], str]
+Term = tuple[tuple[str, ...], str]
 """Names of one or two columns, and a shape."""
-_Line = tuple[float, float]
+Line = tuple[float, float]
 """Offset and slope."""
 
 
@@ -117,7 +117,7 @@ class Formula(NamedTuple):
         Returns:
             Shape (N,), NaN where a parent is missing or the shape has no value, as a quotient by 0.
         """
-        return self.offset + self.slope * _shaped((self.parents, self.shape), values)
+        return self.offset + self.slope * shape_values((self.parents, self.shape), values)
 
 
 def find_formulas(
@@ -157,16 +157,16 @@ def find_formulas(
         and len(np.unique(numbers[name][screen])) >= FEWEST_VALUES
     ]
     found: dict[str, Formula] = {}
-    for terms in (_ones(quick), _twos(quick)):
+    for terms in (terms_of_one(quick), terms_of_two(quick)):
         for child, term in _alike({name: numbers[name][screen] for name in children}, terms, quick):
             if child in found or any(_depends(parent, child, found) for parent in term[0]):
                 continue
             step = steps[child]
-            if _nearest(numbers[child][screen], _shaped(term, quick), step) is None:
+            if _nearest(numbers[child][screen], shape_values(term, quick), step) is None:
                 continue
-            y, g = numbers[child], _shaped(term, sources)
+            y, g = numbers[child], shape_values(term, sources)
             line = _right(y, g, step, _nearest(y, g, step))
-            if line and _is_rounded(y, g, step, line, _lattice(term, steps)):
+            if line and is_rounded(y, g, step, line, lattice(term, steps)):
                 found[child] = Formula(child, *term, *line)
     return list(in_order(found))
 
@@ -191,11 +191,27 @@ def in_order(found: Mapping[str, C]) -> Iterator[C]:
             yield left.pop(child)
 
 
-def _ones(values: Mapping[str, np.ndarray]) -> list[_Term]:
+def terms_of_one(values: Mapping[str, np.ndarray]) -> list[Term]:
+    """Give every shape of every column.
+
+    Args:
+        values: of each column.
+
+    Returns:
+        The terms.
+    """
     return [((name,), shape) for shape in _ONE for name in values]
 
 
-def _twos(values: Mapping[str, np.ndarray]) -> Iterator[_Term]:
+def terms_of_two(values: Mapping[str, np.ndarray]) -> Iterator[Term]:
+    """Give the shapes of two columns, of the first `MOST_PAIRED`.
+
+    Args:
+        values: of each column.
+
+    Yields:
+        The terms, the products and quotients of a pair before the others.
+    """
     names = list(values)[:MOST_PAIRED]
     for x, y in itertools.combinations(names, 2):
         yield (x, y), "x*y"
@@ -203,8 +219,8 @@ def _twos(values: Mapping[str, np.ndarray]) -> Iterator[_Term]:
 
 
 def _alike(
-    children: Mapping[str, np.ndarray], terms: Iterable[_Term], values: Mapping[str, np.ndarray]
-) -> Iterator[tuple[str, _Term]]:
+    children: Mapping[str, np.ndarray], terms: Iterable[Term], values: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, Term]]:
     """Go through the children, and through the terms that each is correlated with.
 
     Yields:
@@ -214,14 +230,23 @@ def _alike(
     if not children or not terms:
         return
     standard = np.stack([_standardised(one) for one in children.values()])
-    close = np.abs(standard @ np.stack([_standardised(_shaped(term, values)) for term in terms], 1))
+    close = np.abs(standard @ np.stack([_standardised(shape_values(term, values)) for term in terms], 1))
     for child, row in zip(children, close, strict=True):
         likely = np.flatnonzero(row >= ALIKE)
         for j in likely[np.argsort(-row[likely], kind="stable")][:MOST_TRIED].tolist():
             yield child, terms[j]
 
 
-def _shaped(term: _Term, values: Mapping[str, np.ndarray]) -> np.ndarray:
+def shape_values(term: Term, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Compute a term.
+
+    Args:
+        term: names of its columns, and a shape.
+        values: of the columns, (N,) each, NaN where missing.
+
+    Returns:
+        Shape (N,), NaN where a column is missing or the shape has no value.
+    """
     parents, shape = term
     with np.errstate(all="ignore"):  # the logarithm of 0 and the like are no numbers, and said to be so
         if len(parents) == 1:
@@ -257,7 +282,7 @@ def tolerances(y: np.ndarray, step: float | None) -> tuple[float, float]:
     return precision, max(precision, (0.5 + SLACK) * (step or 0.0))
 
 
-def _nearest(y: np.ndarray, g: np.ndarray, step: float | None) -> _Line | None:
+def _nearest(y: np.ndarray, g: np.ndarray, step: float | None) -> Line | None:
     """The line from g to y whose largest error is least, where that is half a step and a little, or less."""
     known = ~np.isnan(y)
     if not np.array_equal(known, ~np.isnan(g)):
@@ -275,12 +300,12 @@ def _nearest(y: np.ndarray, g: np.ndarray, step: float | None) -> _Line | None:
     return (offset, slope) if np.abs(y - offset - slope * g).max() <= most else None
 
 
-def _right(y: np.ndarray, g: np.ndarray, step: float | None, near: _Line | None) -> _Line | None:
+def _right(y: np.ndarray, g: np.ndarray, step: float | None, near: Line | None) -> Line | None:
     """A line near another one, of numbers as plain as may be, that gives every y once it is rounded to the grid."""
     if near is None:
         return None
     precision, most = tolerances(y, step)
-    for offset, slope in (*_plain(*near, most), near):
+    for offset, slope in (*short_lines(*near, most), near):
         computed = offset + slope * g
         if step is not None:
             computed = grid.snap(computed, step)
@@ -289,28 +314,52 @@ def _right(y: np.ndarray, g: np.ndarray, step: float | None, near: _Line | None)
     return None
 
 
-def _is_rounded(y: np.ndarray, g: np.ndarray, step: float | None, line: _Line, lattice: float) -> bool:
-    """Whether a column is what the line gives, rounded, for other values of its parents too."""
+def is_rounded(y: np.ndarray, g: np.ndarray, step: float | None, line: Line, spacing: float) -> bool:
+    """Tell whether a column is what a line gives, rounded, for other values of its parents too.
+
+    Args:
+        y: values of the column that the line gives, shape (N,).
+        g: what it is computed from, shape (N,).
+        step: spacing of the grid of the column, or None.
+        line: offset and slope.
+        spacing: that of the grid on which g lies, NaN where there is none.
+
+    Returns:
+        Whether rounding takes or adds as much as it does by chance, or there is none, by the grids.
+    """
     if step is None or step < FINE_GRID:
         return True
     offset, slope = line
     if np.nanstd(y - offset - slope * g) >= LEAST_ROUNDED * step:
         return True
-    jump = abs(slope * lattice / step)
+    jump = abs(slope * spacing / step)
     return bool(jump > 0.5 and abs(jump - np.rint(jump)) <= SLACK)
 
 
-def _lattice(term: _Term, steps: Mapping[str, float | None]) -> float:
-    """Spacing of the grid that a shape lies on for any values on the grids of its parents; NaN where there is none."""
+def lattice(term: Term, steps: Mapping[str, float | None]) -> float:
+    """Tell the spacing of the grid that a shape lies on for any values on the grids of its parents.
+
+    Args:
+        term: names of its columns, and the shape.
+        steps: spacing of the grid of each column, or None.
+
+    Returns:
+        The spacing; NaN where there is none.
+    """
     grids = {name: np.array(np.nan if steps[name] is None else steps[name]) for name in term[0]}
-    return float(_shaped(term, grids)) if term[1] in _ON_GRID else math.nan
+    return float(shape_values(term, grids)) if term[1] in _ON_GRID else math.nan
 
 
-def _plain(offset: float, slope: float, unit: float) -> Iterator[_Line]:
+def short_lines(offset: float, slope: float, unit: float) -> Iterator[Line]:
     """Round a line's numbers to few digits, such as those of a rate that people have set, or of what they divide by.
 
+    Args:
+        offset: of the line.
+        slope: of the line.
+        unit: an offset that is smaller is taken for 0.
+
     Yields:
-        Offset and slope.
+        Offset and slope, those of fewest digits first.
     """
     for digits in range(1, MOST_DIGITS + 1):
         for plain in _shortened(slope, digits):
@@ -339,7 +388,7 @@ def _shortened(number: float, digits: int) -> tuple[float, float]:
     return float(f"{number:.{digits}g}"), 1 / float(f"{1 / number:.{digits}g}")
 
 
-def _minimax(y: np.ndarray, g: np.ndarray) -> _Line:
+def _minimax(y: np.ndarray, g: np.ndarray) -> Line:
     """Offset and slope of the line whose largest error is least, where that may be below 1; found on rows that bind."""
     from scipy.optimize import linprog
 

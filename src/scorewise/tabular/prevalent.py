@@ -1,0 +1,277 @@
+"""Formulas that hold in most rows, but not in all: amounts with typing errors, ratios set by hand in places."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scorewise.tabular import grid
+from scorewise.tabular.formula import (
+    FEWEST_ROWS,
+    FEWEST_VALUES,
+    FINE_GRID,
+    PRECISION,
+    ROUNDING,
+    SLACK,
+    Formula,
+    Line,
+    Term,
+    is_rounded,
+    lattice,
+    shape_values,
+    short_lines,
+    terms_of_one,
+    terms_of_two,
+)
+
+POOL, SCREENED_ROWS, LIKELY, SECOND_ROWS = 240, 24, 0.35, 2_000
+"""Rows, of which those are taken that tell of a column, as many as all ways are tried in that it may be computed; the
+share of these that makes a way likely; and rows for those ways that are."""
+LEAST_SHARE = 0.5
+"""Share of the rows in which a formula holds, but for those of a value that more than `COMMON` of the rows have."""
+COMMON = 0.1
+NEAR = 0.01
+"""Share of a value within which it is first looked for."""
+MOST_TRIED = 16
+LOST = 0.01
+"""Share of the rows that a number of fewer digits may lose against the best one."""
+MOST_EQUAL = 0.9
+"""Share of the rows in which a formula holds and the column is that of a parent; with more it is an equality."""
+ROUNDINGS = {0.0: (0.0, 1e-5, -1e-5), -0.5: (1e-5,), 0.5: (-1e-5,)}
+"""Offsets, in steps of the column's grid, that are tried: to the nearest, where halves go to the even digit, up, or
+down; down; and up. Of each, the offset by which a slope is found, and what is added to it then."""
+
+
+class Prevalent(NamedTuple):
+    """A number column that a formula gives in most rows; its mode says in which (`Number.parents`).
+
+    Attributes:
+        formula: how it is computed.
+        step: spacing of the column's grid, or None.
+        places: down to which place its values have digits, by their size, or None.
+        precision: the share of its size that a value may be off once it is rounded.
+    """
+
+    formula: Formula
+    step: float | None
+    places: grid.Places | None
+    precision: float
+
+    @property
+    def child(self) -> str:
+        """Name of the column."""
+        return self.formula.child
+
+    @property
+    def column(self) -> str:
+        """The name of what is computed among the values of all number columns; no column of a table has it."""
+        return f"\0formula {self.child}"
+
+    def of(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compute the column in all rows, rounded as its values are.
+
+        Args:
+            values: of the parents, (N,) each, NaN where missing.
+
+        Returns:
+            Shape (N,), NaN where a parent is missing or the formula has no value.
+        """
+        computed = self.formula.of(values)
+        if self.step is not None:
+            computed = grid.snap(computed, self.step)
+        return computed if self.places is None else grid.round_to(computed, self.places)
+
+    def held_against(self, child: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Compute the column in all rows, where it is right to the last digit of the column itself.
+
+        Args:
+            child: values of the column, NaN where missing, shape (N,).
+            values: of the parents, (N,) each, NaN where missing.
+
+        Returns:
+            Shape (N,): the column where the formula holds, else what `of` gives.
+        """
+        computed = self.of(values)
+        return np.where(np.abs(computed - child) <= self.precision * np.abs(child), child, computed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return self._asdict() | {"formula": self.formula.to_json()}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Prevalent:
+        """Rebuild it from `to_json`.
+
+        Args:
+            said: the plain form.
+
+        Returns:
+            The formula.
+
+        Raises:
+            KeyError: if a field is missing.
+            ValueError: if the formula is none, or the places are.
+        """
+        step, places = said["step"], said["places"] and tuple(map(tuple, said["places"]))
+        if places is not None and not grid.is_places(places):
+            raise ValueError(f"places must be pairs of a size and a place, however: {places}")
+        return cls(
+            Formula.from_json(said["formula"]), None if step is None else float(step), places, float(said["precision"])
+        )
+
+
+def find_prevalent(
+    numbers: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    places: Mapping[str, grid.Places | None],
+    sources: Mapping[str, np.ndarray],
+    ancestors: Mapping[str, Collection[str]],
+) -> list[Prevalent]:
+    """Find the number columns that are computed from one or two others in most rows: `slope shape(parents)`.
+
+    A line of least largest error, by which `find_formulas` goes, is lost with a single row that is wrong. Here each row
+    says between which slopes its value, before it was rounded, lies, and the slope is taken on which most rows agree,
+    with few digits where that loses hardly any. The formula must give `LEAST_SHARE` of the values, `FEWEST_ROWS` of
+    them and `FEWEST_VALUES` different ones, with rounding that takes or adds as much as it does by chance. A row in
+    which a value or the shape is 0 says nothing, nor does a value that is common. Those are taken first that give the
+    largest share of their column; but none that mostly says that one of `numbers` equals another one.
+
+    Args:
+        numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
+        steps: spacing of the grid of each of these and of the sources, or None.
+        places: down to which place values of each have digits, by their size, or None.
+        sources: values of the columns that they may be computed from, likewise; these may be among them.
+        ancestors: of each source the columns on which it depends, itself among them.
+
+    Returns:
+        At most one for each column; none comes to depend on itself.
+    """
+    rows = len(next(iter(sources.values()), []))
+    if rows < FEWEST_ROWS:
+        return []
+    order = np.random.default_rng(0).permutation(rows)
+    quick, screen = order[:POOL], order[:SECOND_ROWS]
+    first = {name: values[quick] for name, values in sources.items()}
+    terms = [*terms_of_one(first), *terms_of_two(first)]
+    if not terms:
+        return []
+    shapes = np.stack([shape_values(term, first) for term in terms])
+    told: list[tuple[float, Prevalent]] = []
+    for child in reversed(list(numbers)):
+        y, step = numbers[child], steps[child]
+        telling = _telling(y)
+        if np.count_nonzero(telling) < FEWEST_ROWS or len(np.unique(y[telling])) < FEWEST_VALUES:
+            continue
+        precision = PRECISION if step is None or step < FINE_GRID else ROUNDING
+        most = np.maximum(precision * np.abs(y), (0.5 + SLACK) * (step or 0.0))
+        seen = np.where(telling, y, np.nan)
+        for term in _likely(seen[quick], most[quick], shapes, terms):
+            if any(child in ancestors[parent] for parent in term[0]):
+                continue
+            g = shape_values(term, sources)
+            for offset, slope in _lines(seen[screen], most[screen], g[screen], step):
+                if (term[1], slope) == ("x", 1.0) and term[0][0] in numbers:  # which `find_equalities` finds
+                    continue
+                tried = Prevalent(Formula(child, *term, offset, slope), step, places[child], precision)
+                right = telling & (tried.held_against(y, sources) == y)
+                share = np.count_nonzero(right) / np.count_nonzero(telling)
+                if share > LEAST_SHARE and _is_evidence(y, g, tried, right, lattice(term, steps)):
+                    told.append((share, tried))
+    return _chosen(told, numbers, sources, ancestors)
+
+
+def _chosen(
+    told: Iterable[tuple[float, Prevalent]],
+    numbers: Mapping[str, np.ndarray],
+    sources: Mapping[str, np.ndarray],
+    ancestors: Mapping[str, Collection[str]],
+) -> list[Prevalent]:
+    """Of the formulas that were found, with the share that each gives, those that give most; one for each column."""
+    depends = {name: set(known) for name, known in ancestors.items()}
+    found: dict[str, Prevalent] = {}
+    for _, one in sorted(told, key=lambda pair: -pair[0]):
+        child, parents = one.child, one.formula.parents
+        if child in found or any(child in depends[parent] for parent in parents):
+            continue
+        if not _is_equality(numbers[child], one, numbers, sources):
+            found[child] = one
+            for known in depends.values():
+                if child in known:
+                    known |= set().union(*(depends[parent] for parent in parents))
+    return [found[name] for name in numbers if name in found]
+
+
+def _telling(y: np.ndarray) -> np.ndarray:
+    """Which values may tell of a formula, shape (N,): those that are there, not 0, and not common."""
+    told: np.ndarray = ~np.isnan(y) & (y != 0)
+    distinct, counts = np.unique(y[told], return_counts=True)
+    told &= ~np.isin(y, distinct[counts > COMMON * len(y)])
+    return told
+
+
+def _likely(y: np.ndarray, most: np.ndarray, shapes: np.ndarray, terms: list[Term]) -> list[Term]:
+    """Of the terms those that a value in the middle makes a line through 0 near which most values are, best first."""
+    known = np.flatnonzero(~np.isnan(y))[:SCREENED_ROWS]
+    y, most, g = y[known], most[known], shapes[:, known]
+    if len(y) == 0:
+        return []
+    large = np.abs(y) >= np.median(np.abs(y))  # of which rounding takes a smaller share
+    with np.errstate(all="ignore"):  # a shape may be 0, or have no value
+        ratios = y[large] / g[:, large]
+        slopes = np.median(np.where(np.isfinite(ratios), ratios, 0.0), axis=1)
+        near = np.abs(y - slopes[:, None] * g) <= 2 * most + NEAR * np.abs(y)
+    shares = np.count_nonzero(near, axis=1) / len(y)
+    order = np.argsort(-shares, kind="stable")[:MOST_TRIED]
+    return [terms[i] for i in order.tolist() if shares[i] >= LIKELY]
+
+
+def _lines(y: np.ndarray, most: np.ndarray, g: np.ndarray, step: float | None) -> Iterator[Line]:
+    """Find lines that may give most values, for each way to round them.
+
+    Yields:
+        Offset and slope.
+    """
+    for middle, ends in ROUNDINGS.items() if step is not None else [(0.0, (0.0,))]:
+        unit = step or 0.0
+        slope = _slope(y - middle * unit, most, g)
+        if slope is not None:
+            yield from (((middle + end) * unit, slope) for end in ends)
+
+
+def _slope(y: np.ndarray, most: np.ndarray, g: np.ndarray) -> float | None:
+    """The slope that gives most values, rounded to few digits if hardly any are lost; None where none gives enough."""
+    with np.errstate(all="ignore"):
+        known = np.isfinite(y) & np.isfinite(g) & (g != 0)
+        y, most, g = y[known], most[known], g[known]
+        ends = np.stack([y - most, y + most]) / g
+    if len(y) < FEWEST_ROWS // 2:
+        return None
+    low, high = np.sort(ends.min(0)), np.sort(ends.max(0))
+    inside = np.arange(1, len(low) + 1) - np.searchsorted(high, low, "left")  # of the intervals, where each begins
+    start = int(inside.argmax())
+    best = (low[start] + high[np.searchsorted(high, low[start], "left")]) / 2
+    held = np.count_nonzero(np.abs(y - best * g) <= most)
+    if not np.isfinite(best) or best == 0:
+        return None
+    for _, slope in short_lines(0.0, float(best), 0.0):
+        if np.count_nonzero(np.abs(y - slope * g) <= most) >= held - LOST * len(y):
+            return slope
+    return float(best)
+
+
+def _is_equality(
+    y: np.ndarray, found: Prevalent, numbers: Mapping[str, np.ndarray], sources: Mapping[str, np.ndarray]
+) -> bool:
+    """Whether a column is mostly just one of its parents where the formula holds, as where the other one is 1."""
+    right = found.held_against(y, sources) == y
+    parents = [numbers[parent][right] for parent in found.formula.parents if parent in numbers]
+    return any(np.mean(parent == y[right]) > MOST_EQUAL for parent in parents)
+
+
+def _is_evidence(y: np.ndarray, g: np.ndarray, tried: Prevalent, right: np.ndarray, spacing: float) -> bool:
+    """Whether the rows that a formula gives are many and different, and rounded as by chance."""
+    if np.count_nonzero(right) < FEWEST_ROWS or len(np.unique(y[right])) < FEWEST_VALUES:
+        return False
+    return is_rounded(y[right], g[right], tried.step, (tried.formula.offset, tried.formula.slope), spacing)
