@@ -198,3 +198,19 @@ def test_a_saved_model_keeps_apart_what_it_kept(tmp_path: object) -> None:
     assert again.unseen_.bounds == fitted.unseen_.bounds
     made = again.sample(500, seed=1)
     assert made.equals(fitted.sample(500, seed=1))
+
+
+def test_a_bound_holds_though_two_numbers_were_typed_wrongly_but_not_three() -> None:
+    staff = _staff()
+    for wrong, bound in ((2, True), (3, False)):
+        typed = staff.copy()
+        typed.loc[: wrong - 1, "firm"] += 10_000
+        unseen, schema, cells = _found(typed)
+        assert (("work", "firm") in unseen.bounds) == bound
+        if bound:
+            allowed = unseen.allowed(schema, cells)
+            assert not allowed[:wrong].any()
+            assert allowed[wrong:].all()
+    few = _staff(1_900)
+    few.loc[:1, "firm"] += 10_000  # two of fewer than two thousand
+    assert ("work", "firm") not in _found(few)[0].bounds

@@ -29,7 +29,7 @@ from scorewise.tabular.digits import Digits
 from scorewise.tabular.dummies import Dummies, find_dummies
 from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.number import Adjust, Number, fit_numbers
+from scorewise.tabular.number import Adjust, Number, equal_to_computed, fit_numbers
 from scorewise.tabular.prevalent import Prevalent, find_prevalent
 from scorewise.tabular.relation import Combination, ordered
 from scorewise.tabular.schema import Cells, Schema
@@ -191,6 +191,9 @@ class Codec:
         codes = _with_spread(codes, dummies)
         determined = Determined.find(schema, cells, numbers, levels, codes, dummies)
         numbers = {name: number.freed(determined.children) for name, number in numbers.items()}
+        told = {name: v for name, v in values.items() if name not in determined.children | temporal}
+        for name, equal in equal_to_computed(told, values, determined.ancestors).items():
+            numbers[name] = numbers[name]._replace(parents=(*numbers[name].parents, *equal))
         coded = {one.parent for one in determined.functions if one.part is None}
         for name in coded & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
@@ -201,8 +204,9 @@ class Codec:
                 ties[tied.child] += tied.parent.names
         prevalent = _find_prevalent(schema, cells, determined, coded | temporal, ties)
         for mostly in prevalent:
-            parents = (Combination.column(mostly.column), *numbers[mostly.child].parents)
-            numbers[mostly.child] = numbers[mostly.child]._replace(parents=parents)
+            told = mostly.held_against(values[mostly.child], schema.numeric(cells)) == values[mostly.child]
+            left = numbers[mostly.child].without(mostly.child, values, told)
+            numbers[mostly.child] = left._replace(parents=(Combination.column(mostly.column), *left.parents))
         order = _in_order(numbers, determined, prevalent, ties)
         # moments are tied to no other column, so each may come after those of which fewer are missing
         order = sorted(order, key=lambda name: (name in temporal, columns[name].missing * (name in temporal)))
@@ -342,14 +346,19 @@ class Codec:
         numbers: dict[str, np.ndarray] = {}
         usual = {one.child: one for one in self.usual}
         prevalent = {one.child: one for one in self.prevalent}
+        computed = self.determined.ancestors.keys()
         last = {part_of(name, one.numbers[-1]): name for name, one in self.calendars.items()}
         for position, name in enumerate(self.scored):
             if name in usual:
                 one = usual[name]
                 numbers[one.column] = one.table[_codes_of(one.parent, self.numbers, categories, numbers)]
-            if name in prevalent:
+            equal = {one for parent in self.numbers[name].parents for one in parent.names} & computed
+            if equal or name in prevalent:
                 sources = self.schema.numeric(Cells(numbers, categories))
-                self.determined.add_computed(sources, prevalent[name].formula.parents, self.numbers, clip=self.clip)
+                needed = {*equal, *(prevalent[name].formula.parents if name in prevalent else ())}
+                self.determined.add_computed(sources, needed, self.numbers, clip=self.clip)
+                numbers |= {one: sources[one] for one in equal}
+            if name in prevalent:
                 numbers[prevalent[name].column] = prevalent[name].of(sources)
             mode = codes.get((name, "mode"), np.zeros(len(rows.codes), dtype=np.int64))
             numbers[name] = self.numbers[name].decode(name, rows.scores[:, position], mode, numbers, self.clip, adjust)
@@ -624,10 +633,15 @@ def _in_order(
     prevalent: Sequence[Prevalent],
     ties: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """Numbers in an order in which each stands after those that it may equal or be computed from."""
-    after = dict(ties) | {one.child: one.parents for one in determined.formulas}
-    after |= {one.child: [*after.get(one.child, ()), *one.formula.parents] for one in prevalent}
-    return ordered(list(numbers), {name: [one for one in after.get(name, ()) if one in numbers] for name in numbers})
+    """Numbers in an order in which each stands after those that it may equal or be computed from; last the computed."""
+    computed = determined.ancestors
+    after = {name: list(parents) for name, parents in ties.items()}
+    for one in prevalent:
+        after[one.child] += one.formula.parents
+    encoded = [name for name in numbers if name not in computed]
+    roots = {name: set[str]().union(*(computed.get(one, {one}) for one in after[name])) for name in encoded}
+    order = ordered(encoded, {name: [one for one in encoded if one in roots[name]] for name in encoded})
+    return [*order, *(name for name in numbers if name in computed)]
 
 
 def _parts_of(calendars: Mapping[str, Calendar], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -19,6 +19,8 @@ Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.nd
 FEW_VALUES = 128
 MOST_CODES, ROWS_PER_CODE = 10_000, 10
 COMMON_SHARE, FEWEST_COMMON = 0.004, 5
+LEAST_EQUAL = 0.01
+"""Share of the rows in which a column must equal another one for that to be told."""
 
 
 class Number(NamedTuple):
@@ -57,6 +59,21 @@ class Number(NamedTuple):
             How the column is encoded then.
         """
         return self._replace(parents=tuple(parent for parent in self.parents if set(others).isdisjoint(parent.names)))
+
+    def without(self, name: str, cells: Mapping[str, np.ndarray], told: np.ndarray) -> "Number":
+        """The same without the parents that hardly any rows equal but those of which something else tells.
+
+        Args:
+            name: of the column.
+            cells: values of all number columns, (N,) each, NaN where missing.
+            told: which rows something else tells of, shape (N,).
+
+        Returns:
+            How the column is encoded then.
+        """
+        least = LEAST_EQUAL * len(told)
+        kept = [one for one in self.parents if np.count_nonzero(one.equal(cells[name], cells) & ~told) >= least]
+        return self._replace(parents=tuple(kept))
 
     def coded(self, present: np.ndarray) -> "Number":
         """The same with a margin that gives no value that is not in the table, as a column must that others depend on.
@@ -211,7 +228,7 @@ def fit_numbers(
     sums = find_sums(tied, common)
     order = ordered(list(values), {one.child: one.parent.names for one in sums})
     free = {name: ~shared for name, shared in common.items()}
-    parents = find_equalities({name: values[name] for name in order if name in tied}, free, sums)
+    parents = find_equalities({name: values[name] for name in order if name in tied}, free, sums, LEAST_EQUAL)
     numbers = {
         name: Number(
             Marginal.fit(values[name][~np.isnan(values[name])], steps[name], places=places[name]),
@@ -222,6 +239,28 @@ def fit_numbers(
         for name in order
     }
     return numbers, sums
+
+
+def equal_to_computed(
+    numbers: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], ancestors: Mapping[str, Collection[str]]
+) -> dict[str, list[Combination]]:
+    """Find what number columns equal in a share of the rows of columns that are computed, wherever those stand.
+
+    Args:
+        numbers: values of the columns that are not computed, (N,) each, NaN where missing.
+        values: of all number columns, likewise.
+        ancestors: of each computed column those that it depends on.
+
+    Returns:
+        For each column that has any, the computed columns that it equals, none of which depends on it.
+    """
+    found: dict[str, list[Combination]] = {}
+    for child, own in numbers.items():
+        computed = {name: values[name] for name, others in ancestors.items() if name in values and child not in others}
+        free = {name: np.zeros(len(own), dtype=bool) for name in computed}
+        free[child] = ~(np.isnan(own) | np.isin(own, _common(own)))
+        found |= find_equalities({**computed, child: own}, free, share=LEAST_EQUAL)
+    return found
 
 
 def _common(values: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ from scorewise.tabular.usual import number_codes
 
 EXPECTED = 20
 """Rows of independent columns that make it no accident that there is none."""
+MOST_WRONG, ROWS_EACH = 2, 1_000
+"""Rows that may break a bound, such as those in which a number was typed wrongly: so many, and one of so many rows."""
 MOST_CODES, MOST_COLUMNS = 64, 100
 """Codes of a column, and columns, whose pairs are looked at; of more columns those that vary most."""
 SCREENED_CELLS, MOST_SHUFFLED = 200_000, 100_000
@@ -30,7 +32,8 @@ class Unseen(NamedTuple):
     """What no row has.
 
     Attributes:
-        bounds: pairs of columns that are numbers, the first of which is below the second in no row.
+        bounds: pairs of columns that are numbers, the first of which is below the second in no row, or in one or two of
+            thousands.
         apart: pairs of columns, and which of their pairs of codes no row has, bool, shape (K, L).
         values: values of number columns with few of them, increasing, by name; none of one whose cells are known to be
             missing or not, and no more.
@@ -152,7 +155,8 @@ def find_unseen(schema: Schema, cells: Cells, seed: int = 0) -> Unseen:
     That is one number being below another (a total below its part, an end before its start), and two codes together
     (a state and a city elsewhere; a cell that is there beside one that is missing). Codes are levels, values of numbers
     that have few, and whether other numbers are missing. What none of the table's rows has next to none of further rows
-    would have, so next to nothing that could be is left out of a sample by this.
+    would have, so next to nothing that could be is left out of a sample by this. A bound may be broken by `MOST_WRONG`
+    rows, one of `ROWS_EACH` at most: a single number that was typed wrongly would hide it.
 
     Args:
         schema: what the table is.
@@ -174,14 +178,16 @@ def _find_bounds(schema: Schema, cells: Cells, generator: np.random.Generator) -
     quick = {name: column[some] for name, column in values.items()}
     more = generator.permutation(count)[:MOST_SHUFFLED]
     shuffled = {name: generator.permutation(column[more]) for name, column in values.items()}
-    least = EXPECTED * len(more) / count
+    least, wrong = EXPECTED * len(more) / count, min(MOST_WRONG, count // ROWS_EACH)
     found = []
     for first in columns:
         for second in columns:
             if first is second or (first.origin is None) != (second.origin is None):
                 continue
-            seen = _below(first, second, quick).any() or _below(first, second, values).any()
-            if not seen and np.count_nonzero(_below(first, second, shuffled)) >= least:
+            if np.count_nonzero(_below(first, second, quick)) > wrong:
+                continue
+            rows_below = np.count_nonzero(_below(first, second, values))
+            if rows_below <= wrong and np.count_nonzero(_below(first, second, shuffled)) >= least * (1 + rows_below):
                 found.append((first.name, second.name))
     return tuple(found)
 
