@@ -184,6 +184,18 @@ def test_a_margin_keeps_last_digits(made: Callable[[int, np.random.Generator], n
     np.testing.assert_allclose(*ends_new, atol=0.05)  # those of new values are like those of new values of new rows
 
 
+def test_new_values_hardly_meet_where_there_are_many() -> None:
+    rng = np.random.default_rng(4)
+    exact = rng.lognormal(0, 1, 3_000)
+    known = np.where(rng.random(3_000) < 0.9, exact.round(4), exact.round(6))  # most have four digits, some have six
+    found = Marginal.fit(known, 1e-6).invert(rng.random(3_000))
+    ours, theirs = (len(np.unique(one)) / 3_000 for one in (found, known))
+    assert theirs > 0.9
+    assert ours > theirs - 0.1
+    four = (np.rint(1e6 * found).astype(np.int64) % 100 == 0).mean()
+    assert 0.8 < four < 0.95
+
+
 def test_frequent_values_keep_their_shares() -> None:
     rng = np.random.default_rng(3)
     known = np.where(rng.random(500) < 0.3, 1_000.0, _amounts(500, rng))

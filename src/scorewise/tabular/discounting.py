@@ -15,8 +15,9 @@ OFTEN = 2.0, 0.1, 0.5
 and the share of the rows in which they do at least."""
 NO_ENDINGS = np.zeros(1, dtype=bool)
 """What `endings` gives where none are frequent."""
-MOST_PLACES = 4_000
-"""New places of a column between which none need be, and most values of a column whose endings are kept."""
+MOST_PLACES, PLACES_A_ROW = 4_000, 8
+"""New places of a column between which none need be, and most values of a column whose endings are kept; and new places
+for each row that is to have one of them, so that few rows meet in one."""
 
 
 def discount(counts: np.ndarray) -> float:
@@ -141,7 +142,8 @@ def spread(
 
     Returns:
         Increasing places, those of new values among them, and the rows that each stands for, shape (L,) each; there are
-        about `MOST_PLACES` new ones at most, evenly spread between each two values where there are more.
+        about `MOST_PLACES` new ones at most, or `PLACES_A_ROW` for each row of the discount where that is more, evenly
+        spread between each two values where there could be more.
     """
     kind = kinds(places, frequent)
     order = np.lexsort((places, kind))
@@ -151,7 +153,8 @@ def spread(
     before, after = to_sides(discounted[order], room)
     rows = counts[order] - (before + after)
     shared, fits = (after[:-1] + before[1:])[room], fits[room]
-    taken = np.minimum(fits, max(1, MOST_PLACES // max(1, len(fits))))
+    most = max(MOST_PLACES, int(PLACES_A_ROW * discounted.sum()))
+    taken = np.minimum(fits, max(1, most // max(1, len(fits))))
     gap = np.repeat(np.arange(len(taken)), taken)
     turn = np.arange(len(gap)) - (np.cumsum(taken) - taken)[gap]
     steps = 1 + ((turn + 0.5) / taken[gap] * fits[gap]).astype(np.int64)

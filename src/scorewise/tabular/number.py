@@ -11,6 +11,7 @@ from scorewise.tabular.gap import Gap
 from scorewise.tabular.grid import Places
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.relation import Combination, find_equalities, ordered
+from scorewise.tabular.repeat import find_repeats
 from scorewise.tabular.sums import Sum, find_sums
 
 Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
@@ -228,7 +229,10 @@ def fit_numbers(
     sums = find_sums(tied, common)
     order = ordered(list(values), {one.child: one.parent.names for one in sums})
     free = {name: ~shared for name, shared in common.items()}
-    parents = find_equalities({name: values[name] for name in order if name in tied}, free, sums, LEAST_EQUAL)
+    in_order = {name: values[name] for name in order if name in tied}
+    parents, repeated = find_equalities(in_order, free, sums, LEAST_EQUAL), find_repeats(in_order)
+    for name, some in repeated.items():
+        parents[name] = [*some, *(one for one in parents.get(name, ()) if one not in some)]
     numbers = {
         name: Number(
             Marginal.fit(values[name][~np.isnan(values[name])], steps[name], places=places[name]),
