@@ -22,10 +22,10 @@ from shown import SCORES
 from stages import KEYS, scored
 
 from scorewise.datasets import DATASETS, load
-from scorewise.tabular.lengths import FEW_ROWS, HALVINGS, Lengths, gain
+from scorewise.tabular.lengths import HALVINGS, Lengths, gain
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import Training
+from scorewise.tabular.training import FEW_ROWS, Training
 
 ROWS = {100: 4, 1_000: 1, 3_000: 1}
 """Sizes of the tables, and how many tables of each are drawn."""

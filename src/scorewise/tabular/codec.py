@@ -225,8 +225,9 @@ class Codec:
             if one.parent in numbers:
                 numbers[one.parent] = numbers[one.parent].coded(values[one.parent][~np.isnan(values[one.parent])])
             if one.child in numbers:
-                parents = (Combination.column(one.column), *numbers[one.child].parents)
-                numbers[one.child] = numbers[one.child]._replace(parents=parents)
+                usually = one.table[_codes_of(one.parent, numbers, codes, values)] == values[one.child]
+                left = numbers[one.child].without(one.child, values, usually)
+                numbers[one.child] = left._replace(parents=(Combination.column(one.column), *left.parents))
         codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
         wide = [name for name, count in counts.items() if count > MOST_ONE_HOT and name not in determined.children]
         digits = {name: Digits.fit(codes[name], counts[name]) for name in wide}

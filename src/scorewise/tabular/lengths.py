@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from scorewise.tabular import store
-from scorewise.tabular.training import Training
+from scorewise.tabular.training import FEW_ROWS, Training
 from scorewise.train import Step
 
-FEW_ROWS, HALVINGS = 4_000, 3
-"""Tables of fewer rows than this are trained for less than the longest training first, halved so many times."""
+HALVINGS = 3
+"""Tables of fewer than `FEW_ROWS` rows are trained for less than the longest training first, halved so many times."""
 
 
 def halvings(rows: int) -> int:

@@ -22,6 +22,8 @@ LOWEST = 0.002
 BATCH_ROWS = 1_024
 PASSES, USUAL_ROWS, USUAL_COLUMNS = 190, 27_000, 24
 """Passes over a table of so many rows and columns."""
+FEW_ROWS = 4_000
+"""Tables of fewer rows are learned by heart most easily."""
 TRACE_POINTS = 200
 CHECKS = 20
 FIRST_CHECK = 20
@@ -38,10 +40,10 @@ def training_steps(rows: int, columns: int) -> int:
     """Longest training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
 
     `190 min(1, (27,000 / rows)^(3/4))` passes over the table, and between 200 and 15,000 steps: long tables are passed
-    over less often. So are wide ones, `min(1, (24 / columns)^(1/2))` times as often, but where no more is done for it
-    than for 27,000 rows of 24 columns: steps, and columns in each. The steps after which a network starts to memorise
-    its rows grow in proportion to their number, so short tables are not passed over more often. The learning rate falls
-    to 0 over this length; held-out rows may end the training before.
+    over less often. So are wide ones, `min(1, (24 / columns)^(1/2))` times as often; but those of `FEW_ROWS` or more as
+    often as others as long as that is no more work, steps by columns, than 27,000 rows of 24 columns are. The steps
+    after which a network starts to memorise its rows grow in proportion to their number, so short tables are not passed
+    over more often. The learning rate falls to 0 over this length; held-out rows may end the training before.
 
     Args:
         rows: rows of the table.
@@ -52,9 +54,9 @@ def training_steps(rows: int, columns: int) -> int:
     """
     rows, columns = max(rows, 1), max(columns, 1)
     steps = PASSES * min(1.0, (USUAL_ROWS / rows) ** 0.75) * rows / min(BATCH_ROWS, rows)
-    affordable = PASSES * USUAL_ROWS / BATCH_ROWS * USUAL_COLUMNS / columns
-    steps = max(steps * min(1.0, (USUAL_COLUMNS / columns) ** 0.5), min(steps, affordable))
-    return int(np.clip(steps, 200, 15_000))
+    fewer = steps * min(1.0, (USUAL_COLUMNS / columns) ** 0.5)
+    affordable = PASSES * USUAL_ROWS / BATCH_ROWS * USUAL_COLUMNS / columns if rows >= FEW_ROWS else 0.0
+    return int(np.clip(max(fewer, min(steps, affordable)), 200, 15_000))
 
 
 def held_rows(rows: int) -> int:
