@@ -532,8 +532,7 @@ class Codec:
             found[f"number.{i}.knots"] = number.marginal.knots
             found[f"number.{i}.heights"] = number.marginal.heights
             found[f"number.{i}.values"] = number.values
-        for i, function in enumerate(self.determined.functions):
-            found[f"function.{i}"] = function.table
+        found |= self.determined.arrays()
         for i, usual in enumerate(self.usual):
             found[f"usual.{i}"] = usual.table
         for i, digits in enumerate(self.digits.values()):
@@ -568,7 +567,7 @@ class Codec:
             if gap is not None and gap.parent not in numbers:
                 raise ValueError(f"{name!r} is measured from {gap.parent!r}, which must come before it")
             numbers[name] = Number(marginal, parents, one["missing"], values, gap)
-        tables = [arrays[f"function.{i}"].numpy() for i in range(len(said["functions"]))]
+        plain = {name: array.numpy() for name, array in arrays.items()}
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         usual = []
         for i, (child, parent) in enumerate(said["usual"]):
@@ -585,7 +584,7 @@ class Codec:
         }
         schema, clip = Schema.from_json(said["schema"]), said["clip"]
         dummies = [Dummies.from_json(one, said["levels"]) for one in said["dummies"]]
-        determined = Determined.from_parts(said, tables, schema, dummies)
+        determined = Determined.from_parts(said, plain, schema, dummies)
         prevalent = [Prevalent.from_json(one) for one in said["prevalent"]]
         computed = {one.child for one in prevalent}
         known = {name for one in prevalent for name in one.formula.parents} <= set(schema.learnable)
@@ -608,8 +607,8 @@ def _find_prevalent(
     schema: Schema, cells: Cells, determined: Determined, fixed: Collection[str], ties: Mapping[str, Collection[str]]
 ) -> list[Prevalent]:
     """What is computed in most rows of a table, but for columns that are fixed; ties are what columns come after."""
-    looked_up = {one.child for one in determined.functions}
-    sources = {name: v for name, v in schema.numeric(cells).items() if name not in fixed and name not in looked_up}
+    fixed = {*fixed, *determined.looked_up}
+    sources = {name: v for name, v in schema.numeric(cells).items() if name not in fixed}
     steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
     places = {column.name: column.places for column in schema.numbers}
     children = {name: v for name, v in cells.numbers.items() if name in sources and name not in determined.children}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scorewise.tabular import grid
+from scorewise.tabular.band import Band, find_bands
 from scorewise.tabular.dummies import Dummies
 from scorewise.tabular.formula import Formula, find_formulas
 from scorewise.tabular.moment import find_parts, part_code, parts
@@ -24,10 +25,12 @@ class Determined(NamedTuple):
     Attributes:
         formulas: number columns that are computed from others.
         functions: columns that another column determines, or a part of its moments.
+        bands: columns that say in which band a number lies.
     """
 
     formulas: tuple[Formula | WeightedSum, ...]
     functions: tuple[Function, ...]
+    bands: tuple[Band, ...] = ()
 
     @classmethod
     def find(
@@ -70,14 +73,23 @@ class Determined(NamedTuple):
         steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
         computed = (values, steps, schema.numeric(cells))
         formulas = find_formulas(*computed, known)
+        looked = set(known)
         known |= {one.child for one in formulas}
         totals = find_weighted_sums(*computed, known)  # of these formulas may be, so they come first
-        return cls((*totals, *formulas), tuple(functions))
+        found = cls((*totals, *formulas), tuple(functions))
+        fixed = found.children | found.in_formulas | {one.parent for one in functions}
+        told = {name: coded[name] for name in schema.learnable if name in coded and name not in fixed}
+        return found._replace(bands=tuple(find_bands(told, {n: v for n, v in values.items() if n not in looked})))
 
     @property
     def children(self) -> set[str]:
         """Names of the columns that are determined."""
-        return {one.child for one in self.formulas} | {one.child for one in self.functions}
+        return {one.child for one in self.formulas} | self.looked_up
+
+    @property
+    def looked_up(self) -> set[str]:
+        """Names of the columns that are determined, but are not computed."""
+        return {one.child for one in self.functions} | {one.child for one in self.bands}
 
     @property
     def in_formulas(self) -> set[str]:
@@ -130,6 +142,8 @@ class Determined(NamedTuple):
         sources = schema.numeric(Cells(numbers, categories)) if self.formulas else {}
         for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
             numbers[formula.child] = sources[formula.child] = _computed(formula, known, sources, clip)
+        for band in self.bands:
+            self._put(band.child, band.of(numbers[band.parent]), known, numbers, categories)
         for function in self.functions:
             child, parent, table = function[:3]
             if function.part is not None:
@@ -138,28 +152,46 @@ class Determined(NamedTuple):
                 code = number_codes(numbers[parent], known[parent].values)
             else:
                 code = categories[parent]
-            image = table[code]
-            if child in known:
-                numbers[child] = np.append(known[child].values, np.nan)[image]
-            else:
-                categories[child] = image
+            self._put(child, table[code], known, numbers, categories)
+
+    @staticmethod
+    def _put(
+        child: str,
+        image: np.ndarray,
+        known: Mapping[str, Number],
+        numbers: dict[str, np.ndarray],
+        categories: dict[str, np.ndarray],
+    ) -> None:
+        """Add a column by its codes."""
+        if child in known:
+            numbers[child] = np.append(known[child].values, np.nan)[image]
+        else:
+            categories[child] = image
 
     def to_json(self) -> dict[str, Any]:
-        """Give all but the tables of the functions as plain values."""
+        """Give all but the arrays as plain values."""
         return {
             "functions": [[one.child, one.parent, one.part, one.first] for one in self.functions],
             "formulas": [one.to_json() for one in self.formulas],
+            "bands": [[one.child, one.parent, one.gone] for one in self.bands],
         }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give the arrays by name; together with `to_json` they are what is determined."""
+        found = {f"function.{i}": one.table for i, one in enumerate(self.functions)}
+        for i, band in enumerate(self.bands):
+            found |= {f"band.{i}.cuts": band.cuts, f"band.{i}.codes": band.codes}
+        return found
 
     @classmethod
     def from_parts(
-        cls, said: Mapping[str, Any], tables: Sequence[np.ndarray], schema: Schema, dummies: Sequence[Dummies] = ()
+        cls, said: Mapping[str, Any], arrays: Mapping[str, np.ndarray], schema: Schema, dummies: Sequence[Dummies] = ()
     ) -> Determined:
-        """Rebuild it from `to_json`.
+        """Rebuild it from `to_json` and `arrays`.
 
         Args:
             said: the plain form.
-            tables: of the functions, in order.
+            arrays: the arrays by name.
             schema: what the table is.
             dummies: columns that are determined by what they say together.
 
@@ -171,17 +203,25 @@ class Determined(NamedTuple):
             ValueError: if a column, or a part of its moments, is not there.
         """
         functions = tuple(
-            Function(child, parent, table, part, first)
-            for (child, parent, part, first), table in zip(said["functions"], tables, strict=True)
+            Function(child, parent, arrays[f"function.{i}"], part, first)
+            for i, (child, parent, part, first) in enumerate(said["functions"])
+        )
+        bands = tuple(
+            Band(child, parent, arrays[f"band.{i}.cuts"], arrays[f"band.{i}.codes"], int(gone))
+            for i, (child, parent, gone) in enumerate(said["bands"])
         )
         formulas = tuple(
             WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one) for one in said["formulas"]
         )
-        found = cls(formulas, functions)
+        found = cls(formulas, functions, bands)
         strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(schema.learnable)
         strange -= {one.name for one in dummies}
+        strange |= {one.parent for one in bands} - {column.name for column in schema.numbers}
         if strange:
             raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
+        for band in bands:
+            if len(band.codes) != len(band.cuts) + 1 or not (np.diff(band.cuts) > 0).all():
+                raise ValueError(f"bands of {band.child!r} must begin at increasing numbers, however: {band.cuts}")
         for one in functions:
             if one.part is not None and one.part not in (there := parts(schema.column(one.parent))):
                 raise ValueError(
