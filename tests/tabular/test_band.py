@@ -20,7 +20,9 @@ def _people(rows: int = _ROWS, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     income, pressure = rng.lognormal(10, 0.8, rows).round(2), rng.normal(120, 20, rows).round(3)
     came = pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 10**8, rows), unit="s")
-    frame = pd.DataFrame({"income": income, "pressure": pressure, "came": came, "other": rng.normal(size=rows)})
+    frame = pd.DataFrame(
+        {"income": income, "pressure": pressure, "came": came, "other": rng.normal(size=rows).round(3)}
+    )
     frame["class"] = np.array(["low", "middle", "high"])[np.searchsorted([15_000, 40_000], income, "right")]
     frame["rate"] = np.array([0.0, 14.5, 25.0, 42.0])[np.searchsorted([9_000, 20_000, 60_000], income, "right")]
     frame["normal"] = np.where((pressure >= 90) & (pressure < 140), "yes", "no")
