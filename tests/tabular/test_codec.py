@@ -475,3 +475,14 @@ def test_a_column_may_equal_one_that_is_computed_wherever_that_stands(last: bool
     made.codes[:, codec.names.index(("ink", "mode"))] = np.arange(2_000) % 2
     sample = codec.restore(made).to_pandas()
     assert (sample["ink"] == sample["area"]).eq(np.arange(2_000) % 2 == 1).mean() > 0.99
+
+
+def test_equal_columns_of_which_one_is_computed_do_not_come_to_depend_on_themselves() -> None:
+    rng = np.random.default_rng(6)
+    usual = rng.integers(0, 4_000, 2_000) * 1.0
+    most = np.where(rng.random(2_000) < 0.3, usual, usual + rng.integers(1, 4_000, 2_000))
+    frame = pd.DataFrame({"usual": usual, "most": most, "usual again": usual, "most again": most})
+    codec = Codec.fit(frame)
+    assert codec.determined.children == {"usual again", "most again"}
+    assert codec.numbers["most"].parents[0] == Combination.column("usual")
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))

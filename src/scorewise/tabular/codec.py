@@ -191,17 +191,15 @@ class Codec:
         codes = _with_spread(codes, dummies)
         determined = Determined.find(schema, cells, numbers, levels, codes, dummies)
         numbers = {name: number.freed(determined.children) for name, number in numbers.items()}
+        ties = _ties(numbers, sums, determined.children)
         told = {name: v for name, v in values.items() if name not in determined.children | temporal}
-        for name, equal in equal_to_computed(told, values, determined.ancestors).items():
+        for name, equal in equal_to_computed(told, values, determined.ancestors, ties).items():
             numbers[name] = numbers[name]._replace(parents=(*numbers[name].parents, *equal))
+            ties[name] += [one for parent in equal for one in parent.names]
         coded = {one.parent for one in determined.functions if one.part is None}
         for name in coded & numbers.keys():
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         columns = {column.name: column for column in schema.numbers}
-        ties = {name: [one for parent in number.parents for one in parent.names] for name, number in numbers.items()}
-        for tied in sums:
-            if determined.children.isdisjoint({tied.child, *tied.parent.names}):
-                ties[tied.child] += tied.parent.names
         prevalent = _find_prevalent(schema, cells, determined, coded | temporal, ties)
         for mostly in prevalent:
             told = mostly.held_against(values[mostly.child], schema.numeric(cells)) == values[mostly.child]
@@ -601,6 +599,16 @@ class Codec:
         return cls(
             schema, numbers, said["levels"], dummies, determined, sums, usual, prevalent, digits, calendars, clip
         )
+
+
+def _ties(numbers: Mapping[str, Number], sums: Sequence[Sum], children: Collection[str]) -> dict[str, list[str]]:
+    """The columns that each number comes after, if it is not determined: those that it may equal, and of its sum."""
+    free = {name: number for name, number in numbers.items() if name not in children}
+    ties = {name: [one for parent in number.parents for one in parent.names] for name, number in free.items()}
+    for tied in sums:
+        if free.keys() >= {tied.child, *tied.parent.names}:
+            ties[tied.child] += tied.parent.names
+    return ties
 
 
 def _find_prevalent(

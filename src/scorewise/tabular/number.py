@@ -246,25 +246,44 @@ def fit_numbers(
 
 
 def equal_to_computed(
-    numbers: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], ancestors: Mapping[str, Collection[str]]
+    numbers: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    computed: Mapping[str, Collection[str]],
+    ties: Mapping[str, Collection[str]],
 ) -> dict[str, list[Combination]]:
     """Find what number columns equal in a share of the rows of columns that are computed, wherever those stand.
 
     Args:
         numbers: values of the columns that are not computed, (N,) each, NaN where missing.
         values: of all number columns, likewise.
-        ancestors: of each computed column those that it depends on.
+        computed: of each computed column those that it depends on, itself among them.
+        ties: of the other columns those that they come after.
 
     Returns:
-        For each column that has any, the computed columns that it equals, none of which depends on it.
+        For each column that has any, the computed columns that it equals, none of which comes to depend on it.
     """
+    after = {name: set(others) for name, others in ties.items()}
     found: dict[str, list[Combination]] = {}
     for child, own in numbers.items():
-        computed = {name: values[name] for name, others in ancestors.items() if name in values and child not in others}
-        free = {name: np.zeros(len(own), dtype=bool) for name in computed}
-        free[child] = ~(np.isnan(own) | np.isin(own, _common(own)))
-        found |= find_equalities({**computed, child: own}, free, share=LEAST_EQUAL)
+        free = ~(np.isnan(own) | np.isin(own, _common(own)))
+        allowed = [name for name in computed if name in values and child not in _before(name, computed, after)]
+        sides = {name: values[name] for name in allowed} | {child: own}
+        told = {name: np.zeros(len(own), dtype=bool) for name in allowed} | {child: free}
+        for name, equal in find_equalities(sides, told, share=LEAST_EQUAL).items():
+            found[name] = equal
+            after.setdefault(name, set()).update(one for parent in equal for one in parent.names)
     return found
+
+
+def _before(name: str, *after: Mapping[str, Collection[str]]) -> set[str]:
+    """All columns that one depends on, itself among them."""
+    seen, left = set[str](), [name]
+    while left:
+        one = left.pop()
+        if one not in seen:
+            seen.add(one)
+            left += [other for some in after for other in some.get(one, ())]
+    return seen
 
 
 def _common(values: np.ndarray) -> np.ndarray:
