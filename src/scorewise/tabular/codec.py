@@ -647,7 +647,7 @@ def _in_order(
     for one in prevalent:
         after[one.child] += one.formula.parents
     encoded = [name for name in numbers if name not in computed]
-    roots = {name: set[str]().union(*(computed.get(one, {one}) for one in after[name])) for name in encoded}
+    roots = {name: set[str]().union(*(computed.get(one, {one}) for one in after.get(name, ()))) for name in encoded}
     order = ordered(encoded, {name: [one for one in encoded if one in roots[name]] for name in encoded})
     return [*order, *(name for name in numbers if name in computed)]
 
