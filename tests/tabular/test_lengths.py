@@ -109,6 +109,27 @@ def test_without_rows_held_out_the_shortest_training_is_the_only_one() -> None:
     assert f"its full length, {LONGEST // 4} steps. No rows were held out" in lengths.reason()
 
 
+def test_one_more_training_is_begun_where_the_loss_is_least_at_the_end_and_kept_where_it_helps() -> None:
+    lengths = _run(Lengths(_training(related=True), 0, 2 * LONGEST))
+    assert lengths.before is not None
+    assert lengths.before.falls
+    assert (lengths.before.steps, lengths.current.steps) == (LONGEST, 2 * LONGEST)
+    gain, error = _gain(lengths.before, lengths.current)
+    assert lengths.chosen is (lengths.current if gain > error else lengths.before)
+    resumed = Lengths(_training(related=True), 0, 2 * LONGEST)
+    resumed.restore(lengths.tensors(), lengths.facts())
+    assert resumed.reason() == lengths.reason()
+    assert resumed.current.steps == 2 * LONGEST
+
+
+def test_no_more_training_is_begun_where_the_loss_has_risen_or_no_rows_are_held_out() -> None:
+    for related, hold in ((False, True), (True, False)):
+        lengths = _run(Lengths(_training(related, hold=hold), 0, 2 * LONGEST))
+        assert lengths.before is None
+        assert not lengths.current.falls
+        assert lengths.chosen.steps == LONGEST
+
+
 def test_when_the_time_is_over_no_longer_training_is_begun() -> None:
     lengths = _run(Lengths(_training(related=True, minutes=1e-4), 2))
     assert lengths.before is None

@@ -13,7 +13,7 @@ from scorewise.network import TableDenoiser
 from scorewise.principal import LEVELS
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.table import to_arrow
-from scorewise.tabular.training import FIRST_CHECK, LOWEST, TOLERANCE, Training, held_rows, training_steps
+from scorewise.tabular.training import FIRST_CHECK, LOWEST, TOLERANCE, Training, held_rows, training_steps, wide_steps
 from scorewise.train import State
 
 WIDTH = 32
@@ -236,13 +236,15 @@ def test_training_is_longer_for_longer_tables_within_bounds() -> None:
     assert lengths[0] > 0
 
 
-def test_wide_tables_are_passed_over_less_often_where_it_would_take_longer() -> None:
-    usual = training_steps(27_000, 24)
+def test_wide_tables_are_passed_over_less_often_but_once_more_where_it_does_not_take_longer() -> None:
+    usual = 24 * training_steps(27_000, 24)
     for rows, columns in ((4_000, 60), (9_000, 50), (5_000, 86)):
-        assert training_steps(rows, columns) == training_steps(rows, 24)  # as often as others: it takes no longer
-        assert columns * training_steps(rows, columns) < 24 * usual
-    costs = [columns * training_steps(20_000, columns) for columns in (10, 20, 30, 40, 100, 200, 400)]
-    assert costs == sorted(costs)
-    assert costs[-1] < 400 * training_steps(20_000, 24) / 4
-    assert training_steps(3_999, 96) == pytest.approx(training_steps(3_999, 24) / 2, abs=1)  # short: learned by heart
-    assert training_steps(100_000, 48) == pytest.approx(training_steps(100_000, 24) / 2**0.5, abs=1)
+        assert training_steps(rows, columns) == pytest.approx(training_steps(rows, 24) * (24 / columns) ** 0.5, abs=1)
+        assert wide_steps(rows, columns) == training_steps(rows, 24)  # as often as a narrow one
+        assert columns * training_steps(rows, 24) < usual
+    more = wide_steps(20_000, 40)
+    assert more is not None
+    assert training_steps(20_000, 40) < more < training_steps(20_000, 24)
+    assert 40 * more == pytest.approx(usual, abs=40)
+    for rows, columns in ((3_999, 96), (20_000, 24), (100_000, 48), (20_000, 400)):  # short, narrow, or too much work
+        assert wide_steps(rows, columns) is None

@@ -32,10 +32,13 @@ class Lengths:
     length lowers the loss of the rows held out by no more than the standard error of the difference, the shorter one is
     kept: what the longer one has learned beyond it is by heart, and its samples lie closer to the rows of the table.
 
+    There may be one more after the longest, which is begun where the loss is the least of all at the end of that one.
+
     Args:
         longest: the longest training, not begun.
         times: how many times it is halved for the first one, which is the only one where no rows are held out to tell
             whether a longer one helps.
+        more: steps of one more training; None for none.
 
     Attributes:
         times: how many longer ones there are than the current one.
@@ -47,16 +50,19 @@ class Lengths:
     simplest model within one standard error of the best).
     """
 
-    def __init__(self, longest: Training, times: int) -> None:
+    def __init__(self, longest: Training, times: int, more: int | None = None) -> None:
         self.longest = longest
         self.times = times
+        self.more = more
         self.before: Training | None = None
         self.over = 0, 0.0
         self.current = self._of(times, longest.minutes)
 
     def _of(self, times: int, minutes: float | None) -> Training:
-        if times == 0 and self.before is None:
+        if times == 0 and self.before is None and self.more is None:
             return self.longest
+        if times < 0 and self.more is not None:
+            return self.longest.anew(self.more, minutes)
         return self.longest.anew(max(1, self.longest.steps >> times), minutes)
 
     @property
@@ -89,8 +95,8 @@ class Lengths:
             for step in self.current.run():
                 yield step._replace(step=self.step)
             left = self.minutes_left
-            last = self.times == 0 or self.longest.holdout is None
-            if last or left == 0 or self.chosen is not self.current:
+            last = self.times < (0 if self.more else 1) or self.longest.holdout is None
+            if last or left == 0 or self.chosen is not self.current or (self.times == 0 and not self.current.falls):
                 return
             self.over = self.step, self.over[1] + self.current.seconds
             self.before, self.times = self.current, self.times - 1

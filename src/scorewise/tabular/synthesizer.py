@@ -30,7 +30,7 @@ from scorewise.tabular.schema import Schema
 from scorewise.tabular.stages import Stages
 from scorewise.tabular.store import ModelError
 from scorewise.tabular.table import FrameKind, kind_of, like, to_arrow
-from scorewise.tabular.training import LOWEST, Training, training_steps
+from scorewise.tabular.training import LOWEST, Training, training_steps, wide_steps
 from scorewise.tabular.unseen import Unseen
 from scorewise.train import State, Step
 
@@ -418,7 +418,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
         return Training(state, codec, rows, steps, columns, self.seed, self.time_limit, bf16=bf16)
 
     def _lengths(self, training: Training, rows: int) -> Lengths:
-        return Lengths(training, halvings(rows))
+        return Lengths(training, halvings(rows), wide_steps(rows, training.columns))
 
     def _settings(self) -> dict[str, Any]:
         schema = self.schema.to_json() if isinstance(self.schema, Schema) else self.schema

@@ -39,11 +39,10 @@ CHECKED = ("check", "new rows", "new rows se")
 def training_steps(rows: int, columns: int) -> int:
     """Longest training in optimisation steps of `BATCH_ROWS` rows, from the size of the table alone.
 
-    `190 min(1, (27,000 / rows)^(3/4))` passes over the table, and between 200 and 15,000 steps: long tables are passed
-    over less often. So are wide ones, `min(1, (24 / columns)^(1/2))` times as often; but those of `FEW_ROWS` or more as
-    often as others as long as that is no more work, steps by columns, than 27,000 rows of 24 columns are. The steps
-    after which a network starts to memorise its rows grow in proportion to their number, so short tables are not passed
-    over more often. The learning rate falls to 0 over this length; held-out rows may end the training before.
+    `190 min(1, (27,000 / rows)^(3/4)) min(1, (24 / columns)^(1/2))` passes over the table, and between 200 and 15,000
+    steps: long and wide tables are passed over less often. The steps after which a network starts to memorise its rows
+    grow in proportion to their number, so short tables are not passed over more often. The learning rate falls to 0
+    over this length; held-out rows may end the training before.
 
     Args:
         rows: rows of the table.
@@ -52,11 +51,35 @@ def training_steps(rows: int, columns: int) -> int:
     Returns:
         Number of steps.
     """
-    rows, columns = max(rows, 1), max(columns, 1)
-    steps = PASSES * min(1.0, (USUAL_ROWS / rows) ** 0.75) * rows / min(BATCH_ROWS, rows)
-    fewer = steps * min(1.0, (USUAL_COLUMNS / columns) ** 0.5)
-    affordable = PASSES * USUAL_ROWS / BATCH_ROWS * USUAL_COLUMNS / columns if rows >= FEW_ROWS else 0.0
-    return int(np.clip(max(fewer, min(steps, affordable)), 200, 15_000))
+    return _bounded(_narrow_steps(rows) * min(1.0, (USUAL_COLUMNS / max(columns, 1)) ** 0.5))
+
+
+def wide_steps(rows: int, columns: int) -> int | None:
+    """Length of another training of a wide table, where new rows would gain by it.
+
+    As many passes over it as over a narrow one, or fewer, so that it is no more work than the training of a table of
+    27,000 rows of 24 columns: steps, and columns in each.
+
+    Args:
+        rows: rows of the table.
+        columns: learnable columns.
+
+    Returns:
+        Number of steps; None where that is no longer than `training_steps`, or there are fewer than `FEW_ROWS`.
+    """
+    affordable = PASSES * USUAL_ROWS / BATCH_ROWS * USUAL_COLUMNS / max(columns, 1)
+    steps = _bounded(min(_narrow_steps(rows), affordable))
+    return steps if rows >= FEW_ROWS and steps > training_steps(rows, columns) else None
+
+
+def _narrow_steps(rows: int) -> float:
+    rows = max(rows, 1)
+    passes: float = PASSES * min(1.0, (USUAL_ROWS / rows) ** 0.75)
+    return passes * rows / min(BATCH_ROWS, rows)
+
+
+def _bounded(steps: float) -> int:
+    return int(np.clip(steps, 200, 15_000))
 
 
 def held_rows(rows: int) -> int:
@@ -294,6 +317,12 @@ class Training:
     def ended(self) -> int:
         """Steps of training that the network has behind it once `run` is over."""
         return self.state.step if self.holdout is None or not self.holdout.steps else self.holdout.stop().step
+
+    @property
+    def falls(self) -> bool:
+        """Whether the loss of the rows held out was the least of all at the end."""
+        held = self.holdout
+        return held is not None and bool(held.steps) and self.ended == held.steps[int(held.stop().risk.argmin())]
 
     def reason(self) -> str:
         """Say in sentences why the training ended where it did."""
