@@ -51,6 +51,14 @@ def test_bands_begin_at_round_numbers_whatever_the_order_of_their_codes() -> Non
     assert classes[1] == classes[2] != classes[0] != classes[3] == classes[4]
 
 
+def test_what_is_above_zero_is_above_zero_however_little() -> None:
+    hours = np.where(np.arange(_ROWS) % 3 == 0, 0.0, np.random.default_rng(3).integers(12, 3_000, _ROWS))
+    (band,) = find_bands({"works": (hours > 0).astype(int)}, {"hours": hours})
+    assert band.of(np.array([0.0, 1.0, 1e-9, 11.0, np.nan])).tolist()[:4] == [0, 1, 1, 1]
+    (band,) = find_bands({"loses": (hours - 500 < 0).astype(int)}, {"left": hours - 500})
+    assert band.of(np.array([-0.01, 0.0, 0.01])).tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize("exceptions", [1, 5])
 def test_one_row_that_does_not_agree_and_nothing_is_found(exceptions: int) -> None:
     people = _people()

@@ -53,7 +53,7 @@ def find_bands(codes: Mapping[str, np.ndarray], numbers: Mapping[str, np.ndarray
     Sorted by the number, the rows of each band have one code and come together: so they do in a class of ages, where
     codes follow the number, and where a band is a range of normal values and both ends of it are others. There are
     `MOST_BANDS` at most, each with `FEWEST_EACH` rows or more, so that it is no accident, and `FEWEST_TOLD` rows of
-    another code than the most frequent one. A band begins at the roundest number that tells it from the one before.
+    another code than the most frequent one. A band begins at the roundest number that tells it from the one before, or above 0.
 
     Args:
         codes: codes of each column that may be looked up, (N,) from 0; missing cells have a code of their own.
@@ -98,13 +98,15 @@ def _band(child: str, parent: str, code: np.ndarray, values: np.ndarray) -> Band
 
 
 def _roundest(low: float, high: float) -> float:
-    """The number of fewest digits above `low`, and `high` at most.
+    """The number of fewest digits above `low`, and `high` at most; above 0 is above 0.
 
-    >>> _roundest(17.31, 18.02), _roundest(-3.2, 0.7), _roundest(4_870, 5_000), _roundest(1, 2)
-    (18.0, 0.0, 5000.0, 2.0)
+    >>> _roundest(17.31, 18.02), _roundest(-3.2, 0.7), _roundest(4_870, 5_000), _roundest(1, 2), _roundest(0, 12)
+    (18.0, 0.0, 5000.0, 2.0, 5e-324)
     """
     if low < 0 <= high:
         return 0.0
+    if low == 0:
+        return float(np.nextafter(0.0, 1.0))
     top = int(np.ceil(np.log10(max(abs(low), abs(high)))))
     for place in range(top, top - FINEST, -1):
         rounded = float(round_to(np.array([high]), ((-400, place),))[0])
