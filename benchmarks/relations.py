@@ -7,8 +7,8 @@ they were due and paid, games in parks of which most have one team, sales of art
 staff of whom no one is longer in a role than at the firm, and rides that follow the hour, the weekday and the season,
 these also logged with days and times as integers; rows of Beijing's air with its year, month, day and hour as one
 moment, and of Adult with six of its columns spread over zeros and ones; customers with postal codes, of which a
-town has several, and its state; and plots of land with their areas and prices a square metre, some typed wrongly. Each
-is fitted by default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their
+town has several, and its state; plots of land with their areas and prices a square metre, some typed wrongly; loans
+graded by a score, with classes of incomes; and pupils with the codes of their schools in three years. Each is fitted by default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their
 hours, weekdays and months as columns more. With `--against` the package in another folder is measured, too, in a
 process of its own. A table that is in the JSON file is measured again only if it is named.
 """
@@ -42,6 +42,7 @@ ROWS, TEST_ROWS = 8_000, 2_000
 DAYS, TERMS = 1_500, (14, 30, 60, 90)
 PARKS, TEAMS, ARTICLES = 600, 90, 400
 CODES, STATES = 1_200, 40
+GRADES, CLASSES = (500, 560, 620, 700), (20_000, 45_000)
 SPREAD = ["workclass", "education", "marital-status", "occupation", "relationship", "race"]
 
 
@@ -195,14 +196,52 @@ def near_miss(plots: pd.DataFrame) -> float:
     return float((missed | ((off > 0.0051) & (off < 0.1 * plots["rate"]))).mean())
 
 
+def graded(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Loans: a grade by the score, a class by the income, and whether the balance is below zero; rates go by grades."""
+    score, income = rng.normal(600, 80, rows).round(1), rng.lognormal(10.3, 0.6, rows).round(2)
+    balance = (rng.normal(2_000, 3_000, rows) + 5 * (score - 600)).round(2)
+    grade = np.searchsorted(GRADES, score, "right")
+    columns = {"score": score, "grade": np.array([*"EDCBA"])[grade], "income": income}
+    columns["class"] = np.array(["low", "middle", "high"])[np.searchsorted(CLASSES, income, "right")]
+    rate = (18 - 2.5 * grade + rng.normal(0, 1, rows)).round(2)
+    return pd.DataFrame({**columns, "balance": balance, "overdrawn": balance < 0, "rate": rate})
+
+
+def misgraded(graded: pd.DataFrame) -> float:
+    """The share of rows whose grade or class is not that of the score or income, or that are overdrawn and are not."""
+    wrong = graded["grade"] != np.array([*"EDCBA"])[np.searchsorted(GRADES, graded["score"], "right")]
+    classes = np.array(["low", "middle", "high"])[np.searchsorted(CLASSES, graded["income"], "right")]
+    return float((wrong | (graded["class"] != classes) | (graded["overdrawn"] != (graded["balance"] < 0))).mean())
+
+
+def pupils(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Pupils: the codes of their schools in three years, in which few move, and marks that depend on the school."""
+    first = rng.integers(1, 81, rows)
+    second = np.where(rng.random(rows) < 0.15, rng.integers(1, 81, rows), first)
+    third = np.where(rng.random(rows) < 0.15, rng.integers(1, 81, rows), second)
+    columns = {}
+    for year, school in enumerate((first, second, third), 1):
+        columns[f"school {year}"] = school
+        columns[f"mark {year}"] = (rng.normal(60, 12, rows) + 8 * np.sin(7.0 * school)).round()
+    return pd.DataFrame(columns)
+
+
+def moved(pupils: pd.DataFrame) -> float:
+    """The share of rows with a school next to that of the year before: 0.4 % of rows have one by chance."""
+    step = np.abs(np.diff(pupils[[f"school {year}" for year in (1, 2, 3)]].to_numpy(), axis=1))
+    return float((step == 1).any(axis=1).mean())
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
     "spread": twofold,
     "customers": nowhere,
     "plots": near_miss,
+    "graded": misgraded,
+    "pupils": moved,
 }
-"""The share of rows with what no row of a table has; of plots, hardly any."""
+"""The share of rows with what no row of a table has; of plots and pupils, hardly any."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
@@ -214,6 +253,8 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "spread": spread,
     "customers": customers,
     "plots": plots,
+    "graded": graded,
+    "pupils": pupils,
 }
 TABLES = ("magic", *MADE_UP)
 

@@ -53,7 +53,8 @@ def find_bands(codes: Mapping[str, np.ndarray], numbers: Mapping[str, np.ndarray
     Sorted by the number, the rows of each band have one code and come together: so they do in a class of ages, where
     codes follow the number, and where a band is a range of normal values and both ends of it are others. There are
     `MOST_BANDS` at most, each with `FEWEST_EACH` rows or more, so that it is no accident, and `FEWEST_TOLD` rows of
-    another code than the most frequent one. A band begins at the roundest number that tells it from the one before, or above 0.
+    another code than the most frequent one. A band begins at the roundest number that tells it from the one before, or
+    above 0.
 
     Args:
         codes: codes of each column that may be looked up, (N,) from 0; missing cells have a code of their own.
