@@ -8,9 +8,10 @@ staff of whom no one is longer in a role than at the firm, and rides that follow
 these also logged with days and times as integers; rows of Beijing's air with its year, month, day and hour as one
 moment, and of Adult with six of its columns spread over zeros and ones; customers with postal codes, of which a
 town has several, and its state; plots of land with their areas and prices a square metre, some typed wrongly; loans
-graded by a score, with classes of incomes; and pupils with the codes of their schools in three years. Each is fitted by default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their
-hours, weekdays and months as columns more. With `--against` the package in another folder is measured, too, in a
-process of its own. A table that is in the JSON file is measured again only if it is named.
+graded by a score, with classes of incomes; and pupils with the codes of their schools in three years. Each is fitted by
+default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their hours,
+weekdays and months as columns more. With `--against` the package in another folder is measured, too, in a process of
+its own. A table that is in the JSON file is measured again only if it is named.
 """
 
 import argparse
@@ -215,19 +216,22 @@ def misgraded(graded: pd.DataFrame) -> float:
 
 
 def pupils(rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Pupils: the codes of their schools in three years, in which few move, and marks that depend on the school."""
+    """Pupils: the codes of their schools in three years; many move, or come later, and marks depend on the school."""
     first = rng.integers(1, 81, rows)
-    second = np.where(rng.random(rows) < 0.15, rng.integers(1, 81, rows), first)
-    third = np.where(rng.random(rows) < 0.15, rng.integers(1, 81, rows), second)
+    second = np.where(rng.random(rows) < 0.35, rng.integers(1, 81, rows), first)
+    third = np.where(rng.random(rows) < 0.35, rng.integers(1, 81, rows), second)
+    there = {1: rng.random(rows) < 0.75, 2: rng.random(rows) < 0.85, 3: rng.random(rows) < 0.95}
     columns = {}
     for year, school in enumerate((first, second, third), 1):
-        columns[f"school {year}"] = school
-        columns[f"mark {year}"] = (rng.normal(60, 12, rows) + 8 * np.sin(7.0 * school)).round()
+        columns[f"school {year}"] = np.where(there[year], school, np.nan)
+        columns[f"mark {year}"] = np.where(
+            there[year], (rng.normal(60, 12, rows) + 8 * np.sin(7.0 * school)).round(), np.nan
+        )
     return pd.DataFrame(columns)
 
 
 def moved(pupils: pd.DataFrame) -> float:
-    """The share of rows with a school next to that of the year before: 0.4 % of rows have one by chance."""
+    """The share of rows with a school next to that of the year before."""
     step = np.abs(np.diff(pupils[[f"school {year}" for year in (1, 2, 3)]].to_numpy(), axis=1))
     return float((step == 1).any(axis=1).mean())
 
