@@ -172,8 +172,6 @@ def find_prevalent(
                 continue
             g = shape_values(term, sources)
             for offset, slope in _lines(seen[screen], most[screen], g[screen], step):
-                if (term[1], slope) == ("x", 1.0) and term[0][0] in numbers:  # which `find_equalities` finds
-                    continue
                 tried = Prevalent(Formula(child, *term, offset, slope), step, places[child], precision)
                 right = telling & (tried.held_against(y, sources) == y)
                 share = np.count_nonzero(right) / np.count_nonzero(telling)
@@ -264,7 +262,7 @@ def _slope(y: np.ndarray, most: np.ndarray, g: np.ndarray) -> float | None:
 def _is_equality(
     y: np.ndarray, found: Prevalent, numbers: Mapping[str, np.ndarray], sources: Mapping[str, np.ndarray]
 ) -> bool:
-    """Whether a column is mostly just one of its parents where the formula holds, as where the other one is 1."""
+    """Whether a column is mostly just one of its parents where the formula holds; `find_equalities` finds that."""
     right = found.held_against(y, sources) == y
     parents = [numbers[parent][right] for parent in found.formula.parents if parent in numbers]
     return any(np.mean(parent == y[right]) > MOST_EQUAL for parent in parents)
