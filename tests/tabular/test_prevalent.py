@@ -12,6 +12,7 @@ from scorewise.tabular import grid
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.formula import find_formulas
 from scorewise.tabular.prevalent import Prevalent, find_prevalent
+from scorewise.tabular.relation import Combination
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 
@@ -205,6 +206,29 @@ def test_a_table_comes_back_and_whatever_is_decoded_fits_where_its_mode_says_so(
     assert _share(sample[inside])["tax"] > 0.999
     assert _share(sample)["weight"] > 0.999
     assert not np.array_equal(sample.tax, codec.restore(codec.choose(x)).to_pandas().tax)
+
+
+def test_what_a_formula_tells_is_not_told_twice() -> None:
+    rng = np.random.default_rng(8)
+    length, height = rng.integers(50, 4_000, _ROWS), np.where(rng.random(_ROWS) < 0.06, 1, rng.integers(2, 90, _ROWS))
+    ratio = _spoiled((length / height).round(1), 0.03).round(1)
+    frame = pd.DataFrame({"length": length, "height": height, "ratio": ratio})
+    codec = Codec.fit(frame)
+    assert np.mean(ratio == length) > 0.04  # where the height is 1
+    assert codec.numbers["ratio"].parents == (Combination.column(codec.prevalent[0].column),)
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+
+
+def test_what_a_formula_tells_is_not_measured_from_another_column() -> None:
+    rng = np.random.default_rng(9)
+    price = rng.lognormal(6, 1, _ROWS).round(2)
+    doubled = np.where(rng.random(_ROWS) < 0.9, 2 * price, rng.lognormal(7, 1, _ROWS)).round(2)
+    before = (doubled - rng.choice([10.0, 20.0, 30.0], _ROWS)).round(2)
+    frame = pd.DataFrame({"price": price, "before": before, "doubled": doubled})
+    codec = Codec.fit(frame)
+    assert [one.child for one in codec.prevalent] == ["doubled"]
+    assert codec.numbers["doubled"].gap is None
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 
 def test_files_that_do_not_fit_are_refused() -> None:

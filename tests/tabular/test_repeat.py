@@ -69,3 +69,15 @@ def test_whatever_is_decoded_repeats_where_its_mode_says_so() -> None:
     sample = codec.restore(made).to_pandas()
     assert (sample["third"] == sample["second"])[np.arange(2_000) % 2 == 1].all()
     assert (sample["third"] == sample["second"])[np.arange(2_000) % 2 == 0].mean() < 0.1
+
+
+def test_what_is_told_as_usual_is_not_told_as_a_repeat_as_well() -> None:
+    rng = np.random.default_rng(6)
+    open_accounts = rng.integers(1, 120, _ROWS)
+    good = np.where(rng.random(_ROWS) < 0.02, open_accounts - 1, open_accounts)
+    frame = pd.DataFrame({"open": open_accounts, "good": good, "mark": rng.normal(size=_ROWS).round(3)})
+    codec = Codec.fit(frame)
+    assert find_repeats({"open": open_accounts * 1.0, "good": good * 1.0})
+    assert [one.child for one in codec.usual] == ["good"]
+    assert codec.numbers["good"].parents == (Combination.column(codec.usual[0].column),)
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))

@@ -49,8 +49,6 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
         sources[name] = own if name in computed else _within_ends(values)
     for name, codes in cells.categories.items():
         sources[name] = own if name in computed else _frequent(name, codes, generator)
-    for band in determined.bands:
-        sources[band.child] = sources[band.parent]
     for function in determined.functions:
         sources[function.child] = sources[function.parent]
     for name, source in sources.items():
