@@ -10,7 +10,7 @@ import pytest
 
 from scorewise.tabular import grid
 from scorewise.tabular.codec import Codec
-from scorewise.tabular.formula import find_formulas
+from scorewise.tabular.formula import find_formulas, shape_values
 from scorewise.tabular.prevalent import Prevalent, find_prevalent
 from scorewise.tabular.relation import Combination
 from scorewise.tabular.synthesizer import Synthesizer
@@ -18,6 +18,7 @@ from scorewise.tabular.table import to_arrow
 
 _ROWS = 2_000
 _STEPS = {"x": 0.1, "y": 1.0}
+_SHAPES_OF_ONE, _SHAPES_OF_TWO = ("x", "log(x)", "sqrt(x)", "x^2", "1/x"), ("x*y", "x/y", "x*y^2", "x/y^2")
 
 
 def _columns(rows: int = _ROWS, seed: int = 0) -> dict[str, np.ndarray]:
@@ -38,25 +39,16 @@ def _found(columns: dict[str, np.ndarray], steps: dict[str, float | None]) -> li
     return find_prevalent(columns, steps, dict.fromkeys(columns), columns, alone)
 
 
-_SHAPES: dict[str, Any] = {
-    "x": lambda x, y: x,
-    "log(x)": lambda x, y: np.log(x),
-    "sqrt(x)": lambda x, y: np.sqrt(x),
-    "x^2": lambda x, y: x**2,
-    "1/x": lambda x, y: 1 / x,
-    "x*y": lambda x, y: x * y,
-    "x/y": lambda x, y: x / y,
-    "x*y^2": lambda x, y: x * y**2,
-    "x/y^2": lambda x, y: x / y**2,
-}
+def _values(shape: str, columns: dict[str, np.ndarray]) -> np.ndarray:
+    return shape_values((("x", "y") if "y" in shape else ("x",), shape), columns)
 
 
-@pytest.mark.parametrize("shape", _SHAPES)
+@pytest.mark.parametrize("shape", [*_SHAPES_OF_ONE, *_SHAPES_OF_TWO])
 @pytest.mark.parametrize("rounded", [True, False])
 def test_each_shape_is_found_in_four_rows_of_five(shape: str, rounded: bool) -> None:
     columns = _columns()
-    slope = float(f"{1_000 / np.ptp(_SHAPES[shape](columns['x'], columns['y'])):.2g}")
-    true = slope * _SHAPES[shape](columns["x"], columns["y"])
+    slope = float(f"{1_000 / np.ptp(_values(shape, columns)):.2g}")
+    true = slope * _values(shape, columns)
     true = grid.snap(true, 0.01) if rounded else true
     columns["child"] = _spoiled(true, 0.2)
     steps = {"child": 0.01 if rounded else None}
