@@ -39,7 +39,7 @@ def test_a_row_depends_on_the_seed_and_its_place_alone() -> None:
 def test_rows_start_with_the_covariance_of_the_table() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 5_000).T
-    frame = pd.DataFrame({"x": x, "y": y, "up": np.where(x > 0, "yes", "no")})
+    frame = pd.DataFrame({"x": x, "y": y, "up": np.where(x + 0.1 * rng.normal(size=5_000) > 0, "yes", "no")})
     codec = Codec.fit(frame)
     moments = codec.moments(codec.compact(to_arrow(frame)))
     network = TableDenoiser(codec.layout, moments._replace(covariance=torch.eye(2)), 16, 1).eval()

@@ -134,6 +134,10 @@ def test_common_values_and_huge_ones_say_nothing() -> None:
     assert found.formula[:3] == ("child", ("x", "y"), "x*y")
     huge = np.where(np.arange(_ROWS) == 5, 1e300, true)
     assert [one.formula.shape for one in _found({**columns, "child": huge}, {"child": None})] == ["x*y"]
+    largest = {"x": 1e304 * np.rint(columns["x"]), "y": columns["y"]}
+    largest["y"][::50] = 1.7e308  # stands for missing ones
+    with np.errstate(all="raise"):
+        assert _found(largest, {"x": None, "y": 1.0}) == []
 
 
 def test_nothing_comes_to_depend_on_itself() -> None:
@@ -209,6 +213,28 @@ def test_what_a_formula_tells_is_not_told_twice() -> None:
     assert np.mean(ratio == length) > 0.04  # where the height is 1
     assert codec.numbers["ratio"].parents == (Combination.column(codec.prevalent[0].column),)
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+
+
+def test_exceptions_have_values_of_their_own_whatever_their_score() -> None:
+    rng = np.random.default_rng(10)
+    price, count = rng.lognormal(3, 1, _ROWS).round(2), rng.integers(1, 60, _ROWS)
+    paid = np.where(rng.random(_ROWS) < 0.2, -1.0, (price * count).round(2))  # a fifth is not known
+    frame = pd.DataFrame({"price": price, "count": count, "paid": paid})
+    codec = Codec.fit(frame)
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+    read = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    for one in (codec, read):
+        made = one.choose(np.random.default_rng(11).normal(size=(2_000, codec.layout.width)))
+        made.codes[:, codec.names.index(("paid", "mode"))] = np.arange(2_000) % 2
+        sample = one.restore(made).to_pandas()
+        assert (sample["paid"][::2] == -1).all()
+        assert (sample["paid"] == (sample["price"] * sample["count"]).round(2))[1::2].mean() > 0.98
+    few = frame.assign(paid=np.where(np.arange(_ROWS) < 19, -1.0, (price * count).round(2)))
+    assert Codec.fit(few).numbers["paid"].free is None  # of so few the single values would come back
+    most = frame.assign(
+        paid=np.where(np.arange(_ROWS) % 5 > 1, -rng.lognormal(3, 1, _ROWS).round(2), 3.0 * frame["count"])
+    )
+    assert Codec.fit(most).numbers["paid"].free is None
 
 
 def test_what_a_formula_tells_is_not_measured_from_another_column() -> None:

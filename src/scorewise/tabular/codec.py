@@ -201,8 +201,9 @@ class Codec:
             numbers[name] = numbers[name].coded(values[name][~np.isnan(values[name])])
         columns = {column.name: column for column in schema.numbers}
         prevalent = _find_prevalent(schema, cells, determined, coded | temporal, ties)
+        compared = {**values, **{one.column: _held(one, schema, cells) for one in prevalent}}
         for mostly in prevalent:
-            told = mostly.held_against(values[mostly.child], schema.numeric(cells)) == values[mostly.child]
+            told = compared[mostly.column] == values[mostly.child]
             left = numbers[mostly.child].without(mostly.child, values, told)
             numbers[mostly.child] = left._replace(parents=(Combination.column(mostly.column), *left.parents))
         order = _in_order(numbers, determined, prevalent, ties)
@@ -223,9 +224,11 @@ class Codec:
             if one.parent in numbers:
                 numbers[one.parent] = numbers[one.parent].coded(values[one.parent][~np.isnan(values[one.parent])])
             if one.child in numbers:
-                usually = one.table[_codes_of(one.parent, numbers, codes, values)] == values[one.child]
-                left = numbers[one.child].without(one.child, values, usually)
+                compared[one.column] = one.table[_codes_of(one.parent, numbers, codes, values)]
+                left = numbers[one.child].without(one.child, values, compared[one.column] == values[one.child])
                 numbers[one.child] = left._replace(parents=(Combination.column(one.column), *left.parents))
+        codes_only = coded | {one.parent for one in usual}
+        numbers = {n: one if n in codes_only else one.apart(n, compared) for n, one in numbers.items()}
         codes, counts = _told_codes(codes, usual), _told_levels(levels, usual)
         wide = [name for name, count in counts.items() if count > MOST_ONE_HOT and name not in determined.children]
         digits = {name: Digits.fit(codes[name], counts[name]) for name in wide}
@@ -400,9 +403,8 @@ class Codec:
     ) -> dict[str, np.ndarray]:
         usual = [one for one in self.usual if one.child not in self.levels]
         tables = {one.column: one.table[_codes_of(one.parent, self.numbers, categories, numbers)] for one in usual}
-        if self.prevalent:
-            sources = self.schema.numeric(Cells(dict(numbers), dict(categories)))
-            tables |= {one.column: one.held_against(numbers[one.child], sources) for one in self.prevalent}
+        known = Cells(dict(numbers), dict(categories))
+        tables |= {one.column: _held(one, self.schema, known) for one in self.prevalent}
         return {**numbers, **tables, **_parts_of(self.calendars, numbers)}
 
     def present(self, rows: Chosen) -> np.ndarray:
@@ -510,6 +512,7 @@ class Codec:
                     "parents": [parent.to_json() for parent in number.parents],
                     "missing": number.missing,
                     "gap": None if number.gap is None else number.gap.to_json(),
+                    "free": None if number.free is None else number.free.rows,
                 }
                 for name, number in self.numbers.items()
             },
@@ -529,6 +532,8 @@ class Codec:
         for i, number in enumerate(self.numbers.values()):
             found[f"number.{i}.knots"] = number.marginal.knots
             found[f"number.{i}.heights"] = number.marginal.heights
+            if number.free is not None:
+                found[f"free.{i}.knots"], found[f"free.{i}.heights"] = number.free.knots, number.free.heights
             found[f"number.{i}.values"] = number.values
         found |= self.determined.arrays()
         for i, usual in enumerate(self.usual):
@@ -556,15 +561,14 @@ class Codec:
         """
         numbers = {}
         for i, (name, one) in enumerate(said["numbers"].items()):
-            knots, heights = (arrays[f"number.{i}.{part}"].numpy() for part in ("knots", "heights"))
-            places = one["places"] and tuple(map(tuple, one["places"]))
-            marginal = Marginal(knots, heights, one["step"], one["rows"], places)
+            marginal = _marginal(f"number.{i}", arrays, one, one["rows"])
+            free = None if one["free"] is None else _marginal(f"free.{i}", arrays, one, one["free"])
             values = arrays[f"number.{i}.values"].numpy()
             parents = tuple(map(Combination.from_json, one["parents"]))
             gap = None if one["gap"] is None else Gap.from_json(one["gap"])
             if gap is not None and gap.parent not in numbers:
                 raise ValueError(f"{name!r} is measured from {gap.parent!r}, which must come before it")
-            numbers[name] = Number(marginal, parents, one["missing"], values, gap)
+            numbers[name] = Number(marginal, parents, one["missing"], values, gap, free)
         plain = {name: array.numpy() for name, array in arrays.items()}
         sums = [Sum(child, Combination.from_json(parent)) for child, parent in said["sums"]]
         usual = []
@@ -599,6 +603,16 @@ class Codec:
         return cls(
             schema, numbers, said["levels"], dummies, determined, sums, usual, prevalent, digits, calendars, clip
         )
+
+
+def _marginal(prefix: str, arrays: Mapping[str, Tensor], said: Mapping[str, Any], rows: int) -> Marginal:
+    knots, heights = (arrays[f"{prefix}.{part}"].numpy() for part in ("knots", "heights"))
+    return Marginal(knots, heights, said["step"], rows, said["places"] and tuple(map(tuple, said["places"])))
+
+
+def _held(prevalent: Prevalent, schema: Schema, cells: Cells) -> np.ndarray:
+    """What is computed of a column, which is the column where that is right."""
+    return prevalent.held_against(cells.numbers[prevalent.child], schema.numeric(cells))
 
 
 def _ties(numbers: Mapping[str, Number], sums: Sequence[Sum], children: Collection[str]) -> dict[str, list[str]]:

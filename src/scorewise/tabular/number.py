@@ -20,6 +20,7 @@ Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.nd
 FEW_VALUES = 128
 MOST_CODES, ROWS_PER_CODE = 10_000, 10
 COMMON_SHARE, FEWEST_COMMON = 0.004, 5
+FEWEST_FREE = 20
 LEAST_EQUAL = 0.01
 """Share of the rows in which a column must equal another one for that to be told."""
 
@@ -37,6 +38,7 @@ class Number(NamedTuple):
         values: its values in increasing order where they are few or recur (such a column may determine another one, or
             be determined by it), else empty.
         gap: the column that it is measured from; None where it is encoded as it is.
+        free: the distribution of the cells that are free, where most are not; None where they are of the other one.
     """
 
     marginal: Marginal
@@ -44,6 +46,7 @@ class Number(NamedTuple):
     missing: bool
     values: np.ndarray
     gap: Gap | None = None
+    free: Marginal | None = None
 
     @property
     def modes(self) -> int:
@@ -75,6 +78,26 @@ class Number(NamedTuple):
         least = LEAST_EQUAL * len(told)
         kept = [one for one in self.parents if np.count_nonzero(one.equal(cells[name], cells) & ~told) >= least]
         return self._replace(parents=tuple(kept))
+
+    def apart(self, name: str, cells: Mapping[str, np.ndarray]) -> "Number":
+        """The same with a distribution of its own for the free cells, if they are `FEWEST_FREE`, and half of all at most.
+
+        Where most cells equal another column the others are exceptions, whose values are of another kind: a score of
+        all cells would have to agree with the mode for them to come back.
+
+        Args:
+            name: of the column.
+            cells: values of all number columns, (N,) each, NaN where missing.
+
+        Returns:
+            How the column is encoded then.
+        """
+        if not self.parents or self.gap is not None:
+            return self
+        own = cells[name][self.encode(name, cells)[2] == 0]
+        if not FEWEST_FREE <= len(own) <= np.count_nonzero(~np.isnan(cells[name])) / 2:
+            return self
+        return self._replace(free=Marginal.fit(own, self.marginal.step, places=self.marginal.places))
 
     def coded(self, present: np.ndarray) -> "Number":
         """The same with a margin that gives no value that is not in the table, as a column must that others depend on.
@@ -117,12 +140,15 @@ class Number(NamedTuple):
             TableError: if a cell is missing and none was in the fitted table.
         """
         values, gone = cells[name], self.gone(name, cells[name])
-        first, last = self.marginal.ends
         told = values if self.gap is None else self.gap.of(values, cells)
-        low, high = self.marginal.interval(np.clip(np.where(np.isnan(told), first, told), first, last))
+        low, high = _interval(self.marginal, told)
         mode = np.zeros(len(values), dtype=np.int64)
         for i, parent in reversed(list(enumerate(self.parents, 1))):
             mode[parent.equal(values, cells)] = i
+        if self.free is not None:
+            low, high = (
+                np.where(mode == 0, *ends) for ends in zip(_interval(self.free, told), (low, high), strict=True)
+            )
         if gone.any():
             mode[gone] = self.modes - 1
             low[gone] = high[gone] = 0.5
@@ -172,9 +198,9 @@ class Number(NamedTuple):
             Values, NaN where missing, shape (N,).
         """
         z = z.astype(np.float64)
-        values = self.marginal.invert(ndtr(z))
-        if not clip:
-            values = self.marginal.extrapolate(z, values)
+        values = _inverted(self.marginal, z, clip)
+        if self.free is not None:
+            values = np.where(mode == 0, _inverted(self.free, z, clip), values)
         if self.gap is not None:
             values = self.gap.child(values, done, clip)
         elif adjust is not None:
@@ -284,6 +310,17 @@ def _before(name: str, *after: Mapping[str, Collection[str]]) -> set[str]:
             seen.add(one)
             left += [other for some in after for other in some.get(one, ())]
     return seen
+
+
+def _interval(marginal: Marginal, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of (0, 1) that each value stands for, where it is within the fitted range; else that of its end."""
+    first, last = marginal.ends
+    return marginal.interval(np.clip(np.where(np.isnan(values), first, values), first, last))
+
+
+def _inverted(marginal: Marginal, z: np.ndarray, clip: bool) -> np.ndarray:
+    values = marginal.invert(ndtr(z))
+    return values if clip else marginal.extrapolate(z, values)
 
 
 def _common(values: np.ndarray) -> np.ndarray:

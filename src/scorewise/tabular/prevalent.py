@@ -78,9 +78,10 @@ class Prevalent(NamedTuple):
         Returns:
             Shape (N,), NaN where a parent is missing or the formula has no value.
         """
-        computed = self.formula.of(values)
-        if self.step is not None:
-            computed = grid.snap(computed, self.step)
+        with np.errstate(over="ignore", invalid="ignore"):  # of huge values
+            computed = self.formula.of(values)
+            if self.step is not None:
+                computed = grid.snap(computed, self.step)
         return computed if self.places is None else grid.round_to(computed, self.places)
 
     def held_against(self, child: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -94,7 +95,8 @@ class Prevalent(NamedTuple):
             Shape (N,): the column where the formula holds, else what `of` gives.
         """
         computed = self.of(values)
-        return np.where(np.abs(computed - child) <= self.precision * np.abs(child), child, computed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(np.abs(computed - child) <= self.precision * np.abs(child), child, computed)
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain values."""
@@ -240,23 +242,23 @@ def _lines(y: np.ndarray, most: np.ndarray, g: np.ndarray, step: float | None) -
 
 def _slope(y: np.ndarray, most: np.ndarray, g: np.ndarray) -> float | None:
     """The slope that gives most values, rounded to few digits if hardly any are lost; None where none gives enough."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # of huge values, and of none
         known = np.isfinite(y) & np.isfinite(g) & (g != 0)
         y, most, g = y[known], most[known], g[known]
+        if len(y) < FEWEST_ROWS // 2:
+            return None
         ends = np.stack([y - most, y + most]) / g
-    if len(y) < FEWEST_ROWS // 2:
-        return None
-    low, high = np.sort(ends.min(0)), np.sort(ends.max(0))
-    inside = np.arange(1, len(low) + 1) - np.searchsorted(high, low, "left")  # of the intervals, where each begins
-    start = int(inside.argmax())
-    best = (low[start] + high[np.searchsorted(high, low[start], "left")]) / 2
-    held = np.count_nonzero(np.abs(y - best * g) <= most)
-    if not np.isfinite(best) or best == 0:
-        return None
-    for _, slope in short_lines(0.0, float(best), 0.0):
-        if np.count_nonzero(np.abs(y - slope * g) <= most) >= held - LOST * len(y):
-            return slope
-    return float(best)
+        low, high = np.sort(ends.min(0)), np.sort(ends.max(0))
+        inside = np.arange(1, len(low) + 1) - np.searchsorted(high, low, "left")  # of the intervals, where each begins
+        start = low[int(inside.argmax())]
+        best = float(start + high[np.searchsorted(high, start, "left")]) / 2
+        if not np.isfinite(best) or best == 0:
+            return None
+        held = np.count_nonzero(np.abs(y - best * g) <= most)
+        for _, slope in short_lines(0.0, best, 0.0):
+            if np.count_nonzero(np.abs(y - slope * g) <= most) >= held - LOST * len(y):
+                return slope
+    return best
 
 
 def _is_equality(
