@@ -231,10 +231,10 @@ def test_exceptions_have_values_of_their_own_whatever_their_score() -> None:
         assert (sample["paid"] == (sample["price"] * sample["count"]).round(2))[1::2].mean() > 0.98
     few = frame.assign(paid=np.where(np.arange(_ROWS) < 19, -1.0, (price * count).round(2)))
     assert Codec.fit(few).numbers["paid"].free is None  # of so few the single values would come back
-    most = frame.assign(
-        paid=np.where(np.arange(_ROWS) % 5 > 1, -rng.lognormal(3, 1, _ROWS).round(2), 3.0 * frame["count"])
-    )
-    assert Codec.fit(most).numbers["paid"].free is None
+    equal = np.where(np.arange(_ROWS) % 10 < 3, price, rng.lognormal(3, 1, _ROWS).round(2))
+    number = Codec.fit(frame.assign(paid=equal)).numbers["paid"]
+    assert number.parents == (Combination.column("price"),)
+    assert number.free is None  # most cells are free
 
 
 def test_what_a_formula_tells_is_not_measured_from_another_column() -> None:
