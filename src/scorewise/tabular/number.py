@@ -80,7 +80,7 @@ class Number(NamedTuple):
         return self._replace(parents=tuple(kept))
 
     def apart(self, name: str, cells: Mapping[str, np.ndarray]) -> "Number":
-        """The same with a distribution of its own for the free cells, if they are `FEWEST_FREE` and at most half of all.
+        """The same with a distribution of its own for the free cells, if they are `FEWEST_FREE`, and at most half.
 
         Where most cells equal another column the others are exceptions, whose values are of another kind: a score of
         all cells would have to agree with the mode for them to come back.
