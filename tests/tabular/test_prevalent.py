@@ -235,6 +235,8 @@ def test_exceptions_have_values_of_their_own_whatever_their_score() -> None:
     number = Codec.fit(frame.assign(paid=equal)).numbers["paid"]
     assert number.parents == (Combination.column("price"),)
     assert number.free is None  # most cells are free
+    mixed = np.where(rng.random(_ROWS) < 0.2, rng.permutation(price * count), price * count).round(2)
+    assert Codec.fit(frame.assign(paid=mixed)).numbers["paid"].free is None  # exceptions are like the others
 
 
 def test_what_a_formula_tells_is_not_measured_from_another_column() -> None:

@@ -20,7 +20,7 @@ Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.nd
 FEW_VALUES = 128
 MOST_CODES, ROWS_PER_CODE = 10_000, 10
 COMMON_SHARE, FEWEST_COMMON = 0.004, 5
-FEWEST_FREE = 20
+FEWEST_FREE, ELSEWHERE = 20, 0.7
 LEAST_EQUAL = 0.01
 """Share of the rows in which a column must equal another one for that to be told."""
 
@@ -80,10 +80,11 @@ class Number(NamedTuple):
         return self._replace(parents=tuple(kept))
 
     def apart(self, name: str, cells: Mapping[str, np.ndarray]) -> "Number":
-        """The same with a distribution of its own for the free cells, if they are `FEWEST_FREE`, and at most half.
+        """The same with a distribution of its own for the free cells, where these are exceptions that lie elsewhere.
 
-        Where most cells equal another column the others are exceptions, whose values are of another kind: a score of
-        all cells would have to agree with the mode for them to come back.
+        They are if they are `FEWEST_FREE` or more, but half of all at most, and the largest difference of their
+        distribution function to that of the others is `ELSEWHERE`. A score of all cells would have to agree with the
+        mode for them to come back.
 
         Args:
             name: of the column.
@@ -92,10 +93,13 @@ class Number(NamedTuple):
         Returns:
             How the column is encoded then.
         """
+        from scipy.stats import ks_2samp
+
         if not self.parents or self.gap is not None:
             return self
-        own = cells[name][self.encode(name, cells)[2] == 0]
-        if not FEWEST_FREE <= len(own) <= np.count_nonzero(~np.isnan(cells[name])) / 2:
+        known, free = ~np.isnan(cells[name]), self.encode(name, cells)[2] == 0
+        own, others = cells[name][known & free], cells[name][known & ~free]
+        if not FEWEST_FREE <= len(own) <= len(others) or ks_2samp(own, others, method="asymp").statistic < ELSEWHERE:
             return self
         return self._replace(free=Marginal.fit(own, self.marginal.step, places=self.marginal.places))
 
