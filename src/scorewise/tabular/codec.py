@@ -203,8 +203,8 @@ class Codec:
         prevalent = _find_prevalent(schema, cells, determined, coded | temporal, ties)
         compared = {**values, **{one.column: _held(one, schema, cells) for one in prevalent}}
         for mostly in prevalent:
-            told = compared[mostly.column] == values[mostly.child]
-            left = numbers[mostly.child].without(mostly.child, values, told)
+            right = compared[mostly.column] == values[mostly.child]
+            left = numbers[mostly.child].without(mostly.child, values, right)
             numbers[mostly.child] = left._replace(parents=(Combination.column(mostly.column), *left.parents))
         order = _in_order(numbers, determined, prevalent, ties)
         # moments are tied to no other column, so each may come after those of which fewer are missing
