@@ -31,7 +31,7 @@ from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
 from scorewise.tabular.number import Adjust, Number, equal_to_computed, fit_numbers
 from scorewise.tabular.prevalent import Prevalent, find_prevalent
-from scorewise.tabular.relation import Combination, ordered
+from scorewise.tabular.relation import Combination, before, ordered
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.sums import Sum
 from scorewise.tabular.table import TableError, to_arrow
@@ -634,18 +634,7 @@ def _find_prevalent(
     steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
     places = {column.name: column.places for column in schema.numbers}
     children = {name: v for name, v in cells.numbers.items() if name in sources and name not in determined.children}
-    computed = determined.ancestors
-    ancestors: dict[str, set[str]] = {}
-
-    def add(name: str) -> set[str]:
-        if name not in ancestors:
-            ancestors[name] = {name}
-            others = computed[name] - {name} if name in computed else ties.get(name, ())
-            ancestors[name].update(*(add(one) for one in others))
-        return ancestors[name]
-
-    for name in sources:
-        add(name)
+    ancestors = {name: before(name, determined.ancestors, ties) for name in sources}
     return find_prevalent(children, steps, places, sources, ancestors)
 
 

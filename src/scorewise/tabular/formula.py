@@ -267,6 +267,18 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scaled), scaled, 0.0)
 
 
+def precision_share(step: float | None) -> float:
+    """Tell to which share of its size a computed column has to be right once it is rounded.
+
+    Args:
+        step: spacing of its grid, or None.
+
+    Returns:
+        The share.
+    """
+    return PRECISION if step is None or step < FINE_GRID else ROUNDING
+
+
 def tolerances(y: np.ndarray, step: float | None) -> tuple[float, float]:
     """Tell what a computed column may be off by.
 
@@ -277,8 +289,7 @@ def tolerances(y: np.ndarray, step: float | None) -> tuple[float, float]:
     Returns:
         How much once it is rounded, and before that, in its unit.
     """
-    share = PRECISION if step is None or step < FINE_GRID else ROUNDING
-    precision = share * float(np.nanmax(np.abs(y)))
+    precision = precision_share(step) * float(np.nanmax(np.abs(y)))
     return precision, max(precision, (0.5 + SLACK) * (step or 0.0))
 
 

@@ -10,7 +10,7 @@ from scorewise.tabular.defect import TableError
 from scorewise.tabular.gap import Gap
 from scorewise.tabular.grid import Places
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.relation import Combination, find_equalities, ordered
+from scorewise.tabular.relation import Combination, before, find_equalities, ordered
 from scorewise.tabular.repeat import find_repeats
 from scorewise.tabular.sums import Sum, find_sums
 
@@ -21,6 +21,7 @@ FEW_VALUES = 128
 MOST_CODES, ROWS_PER_CODE = 10_000, 10
 COMMON_SHARE, FEWEST_COMMON = 0.004, 5
 FEWEST_FREE, ELSEWHERE = 20, 0.7
+"""Free cells that may have a distribution of their own, and how far that must be from the one of the others."""
 LEAST_EQUAL = 0.01
 """Share of the rows in which a column must equal another one for that to be told."""
 
@@ -38,7 +39,7 @@ class Number(NamedTuple):
         values: its values in increasing order where they are few or recur (such a column may determine another one, or
             be determined by it), else empty.
         gap: the column that it is measured from; None where it is encoded as it is.
-        free: the distribution of the cells that are free, where most are not; None where they are of the other one.
+        free: the distribution of the cells that are free, where these are exceptions that lie elsewhere, else None.
     """
 
     marginal: Marginal
@@ -93,13 +94,15 @@ class Number(NamedTuple):
         Returns:
             How the column is encoded then.
         """
-        from scipy.stats import ks_2samp
-
         if not self.parents or self.gap is not None:
             return self
         known, free = ~np.isnan(cells[name]), self.encode(name, cells)[2] == 0
         own, others = cells[name][known & free], cells[name][known & ~free]
-        if not FEWEST_FREE <= len(own) <= len(others) or ks_2samp(own, others, method="asymp").statistic < ELSEWHERE:
+        if not FEWEST_FREE <= len(own) <= len(others):
+            return self
+        from scipy.stats import ks_2samp  # takes long, and few tables need it
+
+        if ks_2samp(own, others, method="asymp").statistic < ELSEWHERE:
             return self
         return self._replace(free=Marginal.fit(own, self.marginal.step, places=self.marginal.places))
 
@@ -296,24 +299,13 @@ def equal_to_computed(
     found: dict[str, list[Combination]] = {}
     for child, own in numbers.items():
         free = ~(np.isnan(own) | np.isin(own, _common(own)))
-        allowed = [name for name in computed if name in values and child not in _before(name, computed, after)]
+        allowed = [name for name in computed if name in values and child not in before(name, computed, after)]
         sides = {name: values[name] for name in allowed} | {child: own}
         told = {name: np.zeros(len(own), dtype=bool) for name in allowed} | {child: free}
         for name, equal in find_equalities(sides, told, share=LEAST_EQUAL).items():
             found[name] = equal
             after.setdefault(name, set()).update(one for parent in equal for one in parent.names)
     return found
-
-
-def _before(name: str, *after: Mapping[str, Collection[str]]) -> set[str]:
-    """All columns that one depends on, itself among them."""
-    seen, left = set[str](), [name]
-    while left:
-        one = left.pop()
-        if one not in seen:
-            seen.add(one)
-            left += [other for some in after for other in some.get(one, ())]
-    return seen
 
 
 def _interval(marginal: Marginal, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

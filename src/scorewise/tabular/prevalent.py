@@ -11,15 +11,13 @@ from scorewise.tabular import grid
 from scorewise.tabular.formula import (
     FEWEST_ROWS,
     FEWEST_VALUES,
-    FINE_GRID,
-    PRECISION,
-    ROUNDING,
     SLACK,
     Formula,
     Line,
     Term,
     is_rounded,
     lattice,
+    precision_share,
     shape_values,
     short_lines,
     terms_of_one,
@@ -166,7 +164,7 @@ def find_prevalent(
         telling = _telling(y)
         if np.count_nonzero(telling) < FEWEST_ROWS or len(np.unique(y[telling])) < FEWEST_VALUES:
             continue
-        precision = PRECISION if step is None or step < FINE_GRID else ROUNDING
+        precision = precision_share(step)
         most = np.maximum(precision * np.abs(y), (0.5 + SLACK) * (step or 0.0))
         seen = np.where(telling, y, np.nan)
         for term in _likely(seen[quick], most[quick], shapes, terms):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -213,6 +213,25 @@ def ordered(names: Sequence[str], parents: Mapping[str, Sequence[str]]) -> list[
         if name not in order:
             place(name)
     return list(order)
+
+
+def before(name: str, *after: Mapping[str, Collection[str]]) -> set[str]:
+    """Find all columns that one comes after.
+
+    Args:
+        name: of the column.
+        after: columns that a column comes directly after, from one or more sources.
+
+    Returns:
+        Their names, and its own.
+    """
+    seen, left = set[str](), [name]
+    while left:
+        one = left.pop()
+        if one not in seen:
+            seen.add(one)
+            left += [other for some in after for other in some.get(one, ())]
+    return seen
 
 
 def ranked(values: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def _stands_out(child: np.ndarray, parent: np.ndarray, rows: np.ndarray, values:
     repeated = np.bincount(place[same], minlength=len(values))
     after, before = np.append(values[1:], np.nan)[place], np.append(np.nan, values[:-1])[place]
     beside = max(int(np.count_nonzero(other == one)) for one in (after, before))
-    shares = np.bincount(place, minlength=len(values))
-    theirs = np.array([np.count_nonzero(other == value) for value in values[shares > 0]])
-    chance = float(shares[shares > 0] @ theirs) / max(len(own), 1)
+    theirs = np.searchsorted(values, other[np.isin(other, values)])
+    shares, others = (np.bincount(one, minlength=len(values)) for one in (place, theirs))
+    chance = float(shares @ others) / max(len(own), 1)
     return bool(repeated.sum() - repeated.max(initial=0) > TIMES * max(float(beside), chance))
