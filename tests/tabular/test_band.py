@@ -83,6 +83,12 @@ def test_few_rows_equal_values_and_many_bands_are_no_evidence() -> None:
     assert find_bands({"c": rng.integers(0, 3, _ROWS)}, {"x": x}) == []
     gone = np.where(rows % 7 == 0, np.nan, x)
     assert find_bands({"c": (rows >= 1_500).astype(int)}, {"x": gone}) == []  # missing, and both codes
+    few_gone = np.where(rows % 150 == 0, np.nan, x)
+    assert find_bands({"c": (rows >= 1_500).astype(int)}, {"x": few_gone}) == []
+    half = rows >= 1_500
+    turns = 2 * (rows % 1_500 // 300) + half + rows % 300 / 300  # the halves in five turns each
+    (band,) = find_bands({"c": half.astype(int)}, {"turns": turns, "x": x})
+    assert (band.parent, len(band.cuts)) == ("x", 1)
     assert find_bands({}, {}) == []
 
 

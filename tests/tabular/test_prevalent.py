@@ -132,6 +132,8 @@ def test_common_values_and_huge_ones_say_nothing() -> None:
     capped = np.where(np.arange(_ROWS) % 3 == 0, 999.0, true)  # a third at a cap, of which no formula tells
     (found,) = _found({**columns, "child": capped}, {"child": 0.01})
     assert found.formula[:3] == ("child", ("x", "y"), "x*y")
+    mostly = np.where(np.arange(_ROWS) % 5 < 3, 999.0, true)
+    assert len(_found({**columns, "child": mostly}, {"child": 0.01})) == 1
     huge = np.where(np.arange(_ROWS) == 5, 1e300, true)
     assert [one.formula.shape for one in _found({**columns, "child": huge}, {"child": None})] == ["x*y"]
     largest = {"x": 1e304 * np.rint(columns["x"]), "y": columns["y"]}

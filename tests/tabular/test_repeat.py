@@ -57,6 +57,25 @@ def test_what_is_near_frequent_or_equal_by_chance_is_no_repeat() -> None:
     assert np.mean(zeros["a"] == zeros["b"]) > 0.4
     assert find_repeats(zeros) == {}
     assert find_repeats({name: rng.integers(0, 4, _ROWS) * 1.0 for name in "ab"}) == {}
+    tens = {
+        name: 10.0 * rng.integers(1, 12, _ROWS) + (rng.random(_ROWS) < 0.05) for name in "ab"
+    }  # few next to another
+    tens["b"] = np.where(rng.random(_ROWS) < 0.15, tens["a"], tens["b"])
+    assert 0.2 < np.mean(tens["a"] == tens["b"]) < 0.27
+    assert find_repeats(tens) == {}  # less than three times as often as chance has it
+
+
+def test_frequent_values_neither_hide_a_repeat_nor_make_one() -> None:
+    rng = np.random.default_rng(7)
+    code = rng.integers(1, 81, _ROWS) * 1.0
+    zero, u = rng.random(_ROWS) < 0.6, rng.random(_ROWS)
+    child = np.where(zero, 0.0, np.where(u < 0.35, code, rng.integers(1, 81, _ROWS)))
+    assert np.mean(child == code) < 0.2
+    assert _parents(find_repeats({"code": code, "child": child})) == {"child": ["code"]}
+    three = rng.random(_ROWS) < 0.09  # all that they share is one value, in a third of the rows that say something
+    pair = {name: np.where(three, 3.0, np.where(zero, 0.0, rng.integers(10, 90, _ROWS))) for name in "ab"}
+    pair["a"] = np.where(pair["a"] == 0, rng.integers(90, 170, _ROWS), pair["a"])
+    assert find_repeats(pair) == {}
 
 
 def test_whatever_is_decoded_repeats_where_its_mode_says_so() -> None:
