@@ -95,7 +95,7 @@ def test_few_rows_equal_values_and_many_bands_are_no_evidence() -> None:
 def test_a_table_comes_back_and_whatever_is_decoded_is_in_its_band() -> None:
     people = _people()
     codec = Codec.fit(people)
-    parents = {band.child: band.parent for band in codec.determined.bands}
+    parents = {band.child: band.parent for band in codec.structure.determined.bands}
     assert parents == {"class": "income", "rate": "income", "normal": "pressure", "period": "came"}
     assert not {name for name, _ in codec.names} & {"class", "normal", "period"}
     assert "rate" not in codec.scored

@@ -144,7 +144,7 @@ def test_a_codec_with_a_calendar_gives_the_table_back_and_is_written_and_read() 
     codec = Codec.fit(rides)
     assert codec.scored == ["rides", "wind", part_of("when", "time"), part_of("when", "week")]
     assert ("when", "weekday") in codec.names
-    assert codec.determined.children == {"hour"}
+    assert codec.structure.determined.children == {"hour"}
     weekdays = codec.compact(to_arrow(rides)).codes[:, codec.names.index(("when", "weekday"))]
     assert weekdays.tolist() == rides["when"].dt.day_of_week.fillna(WEEK).tolist()
     assert codec.decode(codec.encode(rides)).equals(to_arrow(rides))
@@ -183,8 +183,8 @@ def test_in_a_zone_hours_and_weekdays_are_those_of_its_clock(zone: str) -> None:
     rides = _zoned(_rides(4_000), zone)
     rides["hour"], rides["name"] = rides["when"].dt.hour, rides["when"].dt.day_name()
     codec = Codec.fit(rides)
-    assert codec.calendars["when"].zone == zone
-    assert codec.determined.children == {"hour", "name"}
+    assert codec.structure.calendars["when"].zone == zone
+    assert codec.structure.determined.children == {"hour", "name"}
     weekdays = codec.compact(to_arrow(rides)).codes[:, codec.names.index(("when", "weekday"))]
     assert weekdays.tolist() == rides["when"].dt.day_of_week.tolist()
     assert codec.decode(codec.encode(rides)).equals(to_arrow(rides))
@@ -206,8 +206,8 @@ def test_text_of_a_clock_with_a_summer_time_goes_by_it(zone: str) -> None:
     rides["hour"], rides["name"] = rides["when"].dt.hour, rides["when"].dt.day_name()
     text = rides.assign(when=[moment.isoformat(sep=" ") for moment in rides["when"]])
     codec = Codec.fit(text)
-    assert codec.calendars["when"].zone == zone
-    assert codec.determined.children == {"hour", "name"}
+    assert codec.structure.calendars["when"].zone == zone
+    assert codec.structure.determined.children == {"hour", "name"}
     assert codec.decode(codec.encode(text)).equals(to_arrow(text))
     made = np.random.default_rng(0).normal(size=(2_000, codec.layout.width))
     frame = codec.decode(made).to_pandas()
@@ -239,8 +239,8 @@ def test_text_with_an_offset_goes_by_its_clock() -> None:
     rides = _rides()
     texts = rides.assign(when=rides["when"].dt.strftime("%Y-%m-%d %H:%M") + "+05:30", name=rides["when"].dt.day_name())
     codec = Codec.fit(texts)
-    assert codec.determined.children == {"name"}
-    assert codec.calendars["when"].zone == "+05:30"
+    assert codec.structure.determined.children == {"name"}
+    assert codec.structure.calendars["when"].zone == "+05:30"
     weekdays = codec.compact(to_arrow(texts)).codes[:, codec.names.index(("when", "weekday"))]
     assert weekdays.tolist() == rides["when"].dt.day_of_week.tolist()
     assert codec.decode(codec.encode(texts)).equals(to_arrow(texts))
@@ -250,7 +250,7 @@ def test_a_zone_without_a_known_clock_has_no_calendar() -> None:
     hours = pa.array(np.arange(ROWS) * 3_600, pa.timestamp("s", "Mars/Base"))
     table = pa.table({"when": hours, "hour": pa.array(np.arange(ROWS) % 24)})
     codec = Codec.fit(table)
-    assert codec.calendars == {}
+    assert codec.structure.calendars == {}
     assert codec.decode(codec.encode(table)).equals(table)
     rides = _zoned(_rides(), "Europe/Berlin")
     fitted = Codec.fit(rides)

@@ -92,8 +92,8 @@ def test_a_table_without_rows_or_names_has_none() -> None:
 def test_a_code_comes_with_its_town_and_its_state() -> None:
     frame = places(12_000)
     codec = Codec.fit(frame)
-    assert "state" in codec.determined.children
-    assert [(one.child, one.parent) for one in codec.usual] == [("town", "code")]
+    assert "state" in codec.structure.determined.children
+    assert [(one.child, one.parent) for one in codec.structure.usual] == [("town", "code")]
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
     rng = np.random.default_rng(0)
     rows = codec.encode(frame, seed=1)

@@ -106,8 +106,8 @@ def test_normal_scores_are_standard_normal_point_masses_included() -> None:
 def test_relations_are_found_and_not_broken_by_decoding_anything() -> None:
     frame = _linked()
     codec = Codec.fit(frame)
-    assert codec.numbers["paid"].parents == (Combination.column("bill"),)
-    assert [(f.child, f.parent) for f in codec.determined.functions] == [("years", "level")]
+    assert codec.structure.numbers["paid"].parents == (Combination.column("bill"),)
+    assert [(f.child, f.parent) for f in codec.structure.determined.functions] == [("years", "level")]
     noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
     fake = codec.decode(noise).to_pandas()
     assert (fake["years"] == fake["level"].map({c: i + 8 for i, c in enumerate("abcdef")})).all()
@@ -121,7 +121,11 @@ def test_a_number_of_many_codes_determines_others_and_is_one_of_them() -> None:
         {"place": place, "state": place // 1_000, "within": place % 1_000, "count": rng.poisson(9, 20_000)}
     )
     codec = Codec.fit(frame)
-    assert {(one.child, one.parent) for one in codec.determined.functions} == {("state", "place"), ("within", "place")}
+    functions = codec.structure.determined.functions
+    assert {(one.child, one.parent) for one in functions} == {
+        ("state", "place"),
+        ("within", "place"),
+    }
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
     fake = codec.decode(rng.normal(size=(5_000, codec.layout.width))).to_pandas()
     assert fake["place"].isin(place).all()
@@ -132,7 +136,7 @@ def test_what_lies_beyond_the_codes_is_looked_up_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     code = rng.integers(0, 40, 2_000) * 25
     codec = Codec.fit(pd.DataFrame({"code": code, "half": code // 50, "size": rng.normal(size=2_000)}), clip=False)
-    assert [(one.child, one.parent) for one in codec.determined.functions] == [("half", "code")]
+    assert [(one.child, one.parent) for one in codec.structure.determined.functions] == [("half", "code")]
     fake = codec.decode(9 * rng.normal(size=(2_000, codec.layout.width))).to_pandas()
     assert fake["code"].max() > code.max()
     assert (fake["half"] == fake["code"].clip(0, code.max()) // 50).all()
@@ -164,7 +168,7 @@ def _made(codec: Codec, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         The rows.
     """
     again = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
-    assert again.determined.formulas == codec.determined.formulas
+    assert again.structure.determined.formulas == codec.structure.determined.formulas
     noise = np.random.default_rng(1).normal(size=(3_000, codec.layout.width))
     for one in (codec, again):
         assert one.decode(one.encode(frame)).equals(to_arrow(frame))
@@ -176,7 +180,7 @@ def test_computed_columns_are_not_encoded_and_fit_whatever_is_decoded() -> None:
     codec = Codec.fit(frame)
     assert codec.schema.column("quantity").kind == "category"  # a number all the same
     computed = {("amount", ("quantity", "price")), ("tax", ("amount",)), ("pounds", ("weight",))}
-    assert {(one.child, one.parents) for one in codec.determined.formulas} == computed
+    assert {(one.child, one.parents) for one in codec.structure.determined.formulas} == computed
     assert codec.scored == ["price", "weight", "insured"]
     for fake in _made(codec, frame):
         amount, most = (fake["quantity"] * fake["price"]).round(2), frame["amount"].max()
@@ -217,7 +221,7 @@ def test_weighted_sums_are_not_encoded_and_add_up_in_whatever_is_decoded() -> No
     codec = Codec.fit(frame)
     assert codec.schema.column("rooms").kind == "category"
     computed = {"area": {"lower", "upper", "cellar", "rooms"}, "price": {"area"}, "mean": {"weekdays", "weekends"}}
-    assert {one.child: set(one.parents) for one in codec.determined.formulas} == computed
+    assert {one.child: set(one.parents) for one in codec.structure.determined.formulas} == computed
     assert sorted(codec.scored) == ["cellar", "insured", "lower", "upper", "weekdays", "weekends"]
     for fake in _made(codec, frame):
         total = fake["lower"] + fake["upper"] + fake["cellar"] + 10 * fake["rooms"].astype(int)
@@ -239,9 +243,9 @@ def test_a_total_is_the_sum_of_its_parts_wherever_its_mode_says_so() -> None:
     frame = _totals()
     codec = Codec.fit(frame)
     both = Combination(("net", "tax"), (1, 1))
-    assert [(one.child, one.parent) for one in codec.sums] == [("total", both)]
+    assert [(one.child, one.parent) for one in codec.structure.sums] == [("total", both)]
     assert codec.scored == ["net", "tax", "total"]
-    assert codec.numbers["total"].parents == (both,)
+    assert codec.structure.numbers["total"].parents == (both,)
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)  # in the table's order of columns
     fake = codec.decode(np.random.default_rng(1).normal(size=(3_000, codec.layout.width))).to_pandas()
     exact = fake["total"] == (fake["net"] + fake["tax"]).round(2)
@@ -269,7 +273,7 @@ def test_a_column_that_is_looked_up_is_no_term_of_what_others_equal() -> None:
     frame = pd.DataFrame({"plan": names[plan], "fee": fees[plan], "base": base})
     frame["total"] = (frame["fee"] + frame["base"]).round(2)
     codec = Codec.fit(frame)
-    assert [function.child for function in codec.determined.functions] == ["fee"]
+    assert [function.child for function in codec.structure.determined.functions] == ["fee"]
     assert codec.scored == ["total", "base"]  # the order of the sum that was found
     assert codec.signed_sums()[0].shape == (3, 0)
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
@@ -435,8 +439,8 @@ def test_a_category_of_many_levels_may_be_determined_by_another_one() -> None:
         }
     )
     codec = Codec.fit(frame)
-    assert codec.determined.children == {"name"}
-    assert list(codec.digits) == ["code"]
+    assert codec.structure.determined.children == {"name"}
+    assert list(codec.structure.digits) == ["code"]
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
     fake = codec.decode(rng.normal(size=(500, codec.layout.width))).to_pandas()
     assert (fake["name"] == "Operator " + (7 * fake["code"].str[1:].astype(int) % 1_000).astype(str)).all()
@@ -467,8 +471,8 @@ def test_a_column_may_equal_one_that_is_computed_wherever_that_stands(last: bool
     frame = pd.DataFrame({"width": width, "height": height, "ink": ink})
     frame.insert(3 if last else 0, "area", area)
     codec = Codec.fit(frame)
-    assert [one.child for one in codec.determined.formulas] == ["area"]
-    assert codec.numbers["ink"].parents == (Combination.column("area"),)
+    assert [one.child for one in codec.structure.determined.formulas] == ["area"]
+    assert codec.structure.numbers["ink"].parents == (Combination.column("area"),)
     assert codec.scored[-1] == "ink"
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
     made = codec.choose(np.random.default_rng(5).normal(size=(2_000, codec.layout.width)))
@@ -483,6 +487,6 @@ def test_equal_columns_of_which_one_is_computed_do_not_come_to_depend_on_themsel
     most = np.where(rng.random(2_000) < 0.3, usual, usual + rng.integers(1, 4_000, 2_000))
     frame = pd.DataFrame({"usual": usual, "most": most, "usual again": usual, "most again": most})
     codec = Codec.fit(frame)
-    assert codec.determined.children == {"usual again", "most again"}
-    assert codec.numbers["most"].parents[0] == Combination.column("usual")
+    assert codec.structure.determined.children == {"usual again", "most again"}
+    assert codec.structure.numbers["most"].parents[0] == Combination.column("usual")
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))

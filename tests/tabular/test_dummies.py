@@ -73,9 +73,9 @@ def test_the_category_is_told_and_told_back() -> None:
 def test_no_decoded_row_has_two_ones_and_the_table_comes_back() -> None:
     frame = spread()
     codec = Codec.fit(frame)
-    assert len(codec.dummies) == 2
+    assert len(codec.structure.dummies) == 2
     assert not {*COLOURS, *CITIES} & {name for name, _ in codec.names}
-    assert sorted(one.child for one in codec.determined.functions) == sorted([*COLOURS, *CITIES[1:]])
+    assert sorted(one.child for one in codec.structure.determined.functions) == sorted([*COLOURS, *CITIES[1:]])
     assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
     made = codec.decode(np.random.default_rng(1).normal(size=(500, codec.layout.width))).to_pandas()
     assert made.dtypes.equals(frame.dtypes)
@@ -92,8 +92,8 @@ def test_what_they_say_may_be_determined_and_may_determine() -> None:
     frame["warm"] = (name == "red").map({True: "warm", False: "cold"})
     frame["colour"] = name + np.where(np.random.default_rng(2).random(len(frame)) < 0.5, " light", " dark")
     codec = Codec.fit(frame)
-    one = next(one for one in codec.dummies if one.exact)
-    assert {function.child: function.parent for function in codec.determined.functions}[one.name] == "colour"
+    one = next(one for one in codec.structure.dummies if one.exact)
+    assert {function.child: function.parent for function in codec.structure.determined.functions}[one.name] == "colour"
     made = codec.decode(np.random.default_rng(1).normal(size=(500, codec.layout.width))).to_pandas()
     assert made[COLOURS].idxmax(axis=1).tolist() == made["colour"].str.split().str[0].tolist()
     assert ((made["warm"] == "warm") == (made["red"] == 1)).all()
@@ -113,6 +113,6 @@ def test_a_schema_with_more_levels_than_are_used_has_none_of_these() -> None:
     frame = spread()
     frame["red"] = pd.Categorical(frame["red"], [0, 1, 2])
     codec = Codec.fit(frame)
-    assert len(codec.dummies) == 2
+    assert len(codec.structure.dummies) == 2
     frame["red"] = pd.Categorical(frame["red"], [2, 0, 1])
-    assert all("red" not in one.members for one in Codec.fit(frame).dummies)
+    assert all("red" not in one.members for one in Codec.fit(frame).structure.dummies)

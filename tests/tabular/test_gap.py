@@ -72,7 +72,7 @@ def test_gaps_are_those_of_the_calendar_and_of_the_cents() -> None:
     price = generator.lognormal(3, 1, _ROWS).round(2)
     off = generator.choice([0.0, 0.15, 0.3], _ROWS)
     frame = pd.DataFrame({"price": price, "paid": (price - off).round(2)})
-    paid = Codec.fit(frame).numbers["paid"]
+    paid = Codec.fit(frame).structure.numbers["paid"]
     assert (paid.modes, paid.marginal.step) == (1, 0.01)  # equal ones are a gap of 0
     assert paid.gap is not None
     cells = {name: frame[name].to_numpy() for name in frame}
@@ -150,12 +150,12 @@ def test_a_column_that_is_told_from_another_one_is_in_no_sum() -> None:
     part = np.exp(generator.normal(8, 1, _ROWS)).round()
     total = np.where(generator.random(_ROWS) < 0.1, bill, bill + part)
     frame = pd.DataFrame({"bill": bill, "part": part, "total": total})
-    assert {one.child for one in Codec.fit(frame).sums} == {"bill"}
+    assert {one.child for one in Codec.fit(frame).structure.sums} == {"bill"}
     told = Codec.fit(
         frame.assign(other=bill + generator.choice([0, 25, 50], _ROWS))[["other", "bill", "part", "total"]]
     )
-    assert told.numbers["bill"].gap is not None
-    assert all("bill" not in (one.child, *one.parent.names) for one in told.sums)
+    assert told.structure.numbers["bill"].gap is not None
+    assert all("bill" not in (one.child, *one.parent.names) for one in told.structure.sums)
 
 
 def test_columns_that_are_told_in_few_values_anyway_stay() -> None:
@@ -202,7 +202,7 @@ def test_a_parent_may_be_missing_only_where_its_child_is() -> None:
     assert _parents(orders) == {"due": "ordered", "paid": "due"}
     for names in (["ordered", "amount", "due", "paid"], ["paid", "due", "ordered", "amount"]):
         codec = Codec.fit(orders[names])
-        found = {name: number.gap and number.gap.parent for name, number in codec.numbers.items()}
+        found = {name: number.gap and number.gap.parent for name, number in codec.structure.numbers.items()}
         assert (found["ordered"], found["due"]) == (None, "ordered")
         assert found["paid"] in {"due", "ordered"}
         pd.testing.assert_frame_equal(
@@ -216,9 +216,9 @@ def test_a_column_that_others_are_looked_up_by_keeps_its_values() -> None:
     place = {day: str(word) for day, word in zip(orders["due"].unique(), generator.integers(0, 9, 3_000), strict=False)}
     orders["weather"] = orders["due"].map(place)
     codec = Codec.fit(orders)
-    assert "weather" in codec.determined.children
-    assert codec.numbers["due"].gap is None
-    assert codec.numbers["paid"].gap is not None
+    assert "weather" in codec.structure.determined.children
+    assert codec.structure.numbers["due"].gap is None
+    assert codec.structure.numbers["paid"].gap is not None
 
 
 def test_a_gap_is_written_and_read() -> None:

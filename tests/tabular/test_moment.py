@@ -28,7 +28,7 @@ def _rides(at: pd.DatetimeIndex | None = None) -> pd.DataFrame:
 
 
 def _found(frame: pd.DataFrame) -> dict[str, tuple[str, str | None]]:
-    return {one.child: (one.parent, one.part) for one in Codec.fit(frame).determined.functions}
+    return {one.child: (one.parent, one.part) for one in Codec.fit(frame).structure.determined.functions}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_a_part_determines_may_determine_others_and_goes_through_json() -> 
     at = _moments()
     frame["month"], frame["season"] = at.month, at.month % 12 // 3
     codec = Codec.fit(frame)
-    assert [(one.child, one.parent, one.part) for one in codec.determined.functions] == [
+    assert [(one.child, one.parent, one.part) for one in codec.structure.determined.functions] == [
         ("month", "at", "month"),
         ("season", "month", None),
     ]
@@ -116,7 +116,7 @@ def test_parts_that_no_row_has_are_looked_up_by_the_nearest() -> None:
     frame = _rides(at)
     frame["month"] = at.month  # January, February, November and December
     codec = Codec.fit(frame)
-    (function,) = codec.determined.functions
+    (function,) = codec.structure.determined.functions
     assert function.table[1:].tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]
 
 

@@ -182,12 +182,14 @@ def _share(frame: pd.DataFrame) -> dict[str, float]:
 def test_a_table_comes_back_and_whatever_is_decoded_fits_where_its_mode_says_so(tmp_path: Path) -> None:
     frame = _orders()
     codec = Codec.fit(frame)
-    formulas = {one.child: one.formula for one in codec.prevalent}
+    formulas = {one.child: one.formula for one in codec.structure.prevalent}
     assert {child: set(one.parents) for child, one in formulas.items()} == {
         "tax": {"net", "rate"},
         "weight": {"quantity"},
     }
-    assert [one.child for one in codec.determined.formulas] == ["net"]  # so the tax is computed of what is computed
+    assert [one.child for one in codec.structure.determined.formulas] == [
+        "net"
+    ]  # so the tax is computed of what is computed
     assert codec.scored.index("tax") > max(codec.scored.index(name) for name in ("quantity", "price"))
     assert codec.scored.index("weight") > codec.scored.index("quantity")
     read = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
@@ -198,7 +200,7 @@ def test_a_table_comes_back_and_whatever_is_decoded_fits_where_its_mode_says_so(
     for name in formulas:
         made.codes[:, codec.names.index((name, "mode"))] = 1
     sample = codec.restore(made).to_pandas()
-    first, last = codec.numbers["tax"].marginal.ends
+    first, last = codec.structure.numbers["tax"].marginal.ends
     inside = (sample.net * sample.rate / 100).between(first, last)
     assert inside.mean() > 0.5
     assert _share(sample[inside])["tax"] > 0.999
@@ -213,7 +215,7 @@ def test_what_a_formula_tells_is_not_told_twice() -> None:
     frame = pd.DataFrame({"length": length, "height": height, "ratio": ratio})
     codec = Codec.fit(frame)
     assert np.mean(ratio == length) > 0.04  # where the height is 1
-    assert codec.numbers["ratio"].parents == (Combination.column(codec.prevalent[0].column),)
+    assert codec.structure.numbers["ratio"].parents == (Combination.column(codec.structure.prevalent[0].column),)
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 
@@ -232,13 +234,13 @@ def test_exceptions_have_values_of_their_own_whatever_their_score() -> None:
         assert (sample["paid"][::2] == -1).all()
         assert (sample["paid"] == (sample["price"] * sample["count"]).round(2))[1::2].mean() > 0.98
     few = frame.assign(paid=np.where(np.arange(_ROWS) < 19, -1.0, (price * count).round(2)))
-    assert Codec.fit(few).numbers["paid"].free is None  # of so few the single values would come back
+    assert Codec.fit(few).structure.numbers["paid"].free is None  # of so few the single values would come back
     equal = np.where(np.arange(_ROWS) % 10 < 3, price, rng.lognormal(3, 1, _ROWS).round(2))
-    number = Codec.fit(frame.assign(paid=equal)).numbers["paid"]
+    number = Codec.fit(frame.assign(paid=equal)).structure.numbers["paid"]
     assert number.parents == (Combination.column("price"),)
     assert number.free is None  # most cells are free
     mixed = np.where(rng.random(_ROWS) < 0.2, rng.permutation(price * count), price * count).round(2)
-    assert Codec.fit(frame.assign(paid=mixed)).numbers["paid"].free is None  # exceptions are like the others
+    assert Codec.fit(frame.assign(paid=mixed)).structure.numbers["paid"].free is None  # exceptions are like the others
 
 
 def test_what_a_formula_tells_is_not_measured_from_another_column() -> None:
@@ -248,8 +250,8 @@ def test_what_a_formula_tells_is_not_measured_from_another_column() -> None:
     before = (doubled - rng.choice([10.0, 20.0, 30.0], _ROWS)).round(2)
     frame = pd.DataFrame({"price": price, "before": before, "doubled": doubled})
     codec = Codec.fit(frame)
-    assert [one.child for one in codec.prevalent] == ["doubled"]
-    assert codec.numbers["doubled"].gap is None
+    assert [one.child for one in codec.structure.prevalent] == ["doubled"]
+    assert codec.structure.numbers["doubled"].gap is None
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 

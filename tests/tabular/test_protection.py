@@ -105,7 +105,7 @@ def test_a_column_that_another_one_determines_goes_with_it() -> None:
     county = np.append(rng.integers(0, 40, 2_000), np.arange(40, 52).repeat(3))
     table = pd.DataFrame({"county": [f"c{c}" for c in county], "state": [f"s{c % 7}" for c in county]})
     table["n"] = rng.normal(size=len(table))
-    assert [one.child for one in Codec.fit(table).determined.functions] == ["state"]
+    assert [one.child for one in Codec.fit(table).structure.determined.functions] == ["state"]
     made = _protected(table).to_pandas()
     assert set(made["county"]) == {f"c{c}" for c in range(40)}
     assert (made["state"] == "s" + (made["county"].str[1:].astype(int) % 7).astype(str)).all()
@@ -127,7 +127,7 @@ def test_rows_of_what_is_computed_are_left_out_where_it_is_extreme() -> None:
     frame = pd.DataFrame({name: rng.integers(0, 10_000, 2_000) for name in "abc"})
     frame["total"] = frame[["a", "b", "c"]].sum(axis=1)
     frame["other"] = rng.normal(size=2_000)
-    assert [one.child for one in Codec.fit(frame).determined.formulas] == ["total"]
+    assert [one.child for one in Codec.fit(frame).structure.determined.formulas] == ["total"]
     made = _protected(frame).to_pandas()
     assert 2_000 - 4 * 8 <= len(made) < 2_000 - 8
     assert made["total"].equals(made[["a", "b", "c"]].sum(axis=1))
@@ -144,7 +144,7 @@ def test_rows_of_a_rare_level_that_others_are_computed_from_are_left_out() -> No
     frame = pd.DataFrame({"rooms": rooms, "area": rng.integers(20, 9_000, 2_000)})
     frame["volume"] = frame["rooms"] * frame["area"]
     assert Schema.infer(to_arrow(frame)).column("rooms").kind == "category"
-    assert [one.child for one in Codec.fit(frame).determined.formulas] == ["volume"]
+    assert [one.child for one in Codec.fit(frame).structure.determined.formulas] == ["volume"]
     made = _protected(frame).to_pandas()
     assert set(made["rooms"]) == {1, 2, 3, 8}
     assert len(made) >= 2_000 - 3 - 2 * 8

@@ -121,7 +121,7 @@ def test_the_ratio_to_a_sum_is_mended_like_that_to_a_column() -> None:
     real, fake = _balances(0, 0.0), _balances(1, 0.05)
     codec = Codec.fit(real)
     rest = Combination(("before", "paid"), (1, -1))
-    assert [(one.child, one.parent) for one in codec.sums] == [("left", rest)]
+    assert [(one.child, one.parent) for one in codec.structure.sums] == [("left", rest)]
     made = codec.choose(codec.encode(fake))
     ratios = fit_ratios(codec, codec.schema.cells(to_arrow(real)).numbers, made, [])
     assert [(ratio.child, ratio.parent) for ratio in ratios] == [("left", rest)]
@@ -142,7 +142,7 @@ def test_later_columns_see_earlier_ones_as_mended() -> None:
         return frame.assign(twice=frame["paid"].where(np.arange(len(frame)) % 20 > 0, frame["paid"] + 7))
 
     codec = Codec.fit(doubled(0))
-    assert codec.numbers["twice"].parents == (Combination.column("paid"),)
+    assert codec.structure.numbers["twice"].parents == (Combination.column("paid"),)
     seen: dict[str, np.ndarray] = {}
 
     def adjust(name: str, values: np.ndarray, movable: np.ndarray, done: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -81,7 +81,7 @@ def test_frequent_values_neither_hide_a_repeat_nor_make_one() -> None:
 def test_whatever_is_decoded_repeats_where_its_mode_says_so() -> None:
     frame = pd.DataFrame(_schools()).assign(mark=np.random.default_rng(4).normal(size=_ROWS).round(3))
     codec = Codec.fit(frame)
-    assert codec.numbers["third"].parents == (Combination.column("second"),)
+    assert codec.structure.numbers["third"].parents == (Combination.column("second"),)
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
     made = codec.choose(np.random.default_rng(5).normal(size=(2_000, codec.layout.width)))
     made.codes[:, codec.names.index(("third", "mode"))] = np.arange(2_000) % 2
@@ -97,6 +97,6 @@ def test_what_is_told_as_usual_is_not_told_as_a_repeat_as_well() -> None:
     frame = pd.DataFrame({"open": open_accounts, "good": good, "mark": rng.normal(size=_ROWS).round(3)})
     codec = Codec.fit(frame)
     assert find_repeats({"open": open_accounts * 1.0, "good": good * 1.0})
-    assert [one.child for one in codec.usual] == ["good"]
-    assert codec.numbers["good"].parents == (Combination.column(codec.usual[0].column),)
+    assert [one.child for one in codec.structure.usual] == ["good"]
+    assert codec.structure.numbers["good"].parents == (Combination.column(codec.structure.usual[0].column),)
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))

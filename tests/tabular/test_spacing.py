@@ -121,7 +121,7 @@ def test_moments_are_left_alone() -> None:
 
     real, fake = frame(0, 0.0), frame(1, 10.0)
     codec = Codec.fit(real)
-    assert all(number.gap is None for number in codec.numbers.values())
+    assert all(number.gap is None for number in codec.structure.numbers.values())
     rows = codec.choose(codec.encode(fake))
     assert fit_spacings(codec, codec.compared(to_arrow(real)), rows, adjustment(())) == ()
 
@@ -134,7 +134,7 @@ def test_what_is_told_from_another_column_is_compared_with_and_not_moved() -> No
 
     real, fake = frame(0, 0.0), frame(1, 10.0, other=1.0)
     codec = Codec.fit(real)
-    assert codec.numbers["told"].gap is not None
+    assert codec.structure.numbers["told"].gap is not None
     found = fit_spacings(codec, codec.compared(to_arrow(real)), codec.choose(codec.encode(fake)), adjustment(()))
     assert [one.child for one in found] == ["b"]
 

@@ -94,7 +94,7 @@ def _frame(seed: int) -> pd.DataFrame:
 def test_a_table_comes_back_and_noise_gives_usual_teams() -> None:
     frame = _frame(0)
     codec = Codec.fit(frame)
-    assert [(one.child, one.parent) for one in codec.usual] == [("team", "park")]
+    assert [(one.child, one.parent) for one in codec.structure.usual] == [("team", "park")]
     pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)).to_pandas(), frame, check_dtype=False)
     x = np.random.default_rng(1).normal(size=(200, codec.layout.width))
     twin = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
@@ -102,7 +102,9 @@ def test_a_table_comes_back_and_noise_gives_usual_teams() -> None:
     others = codec.arrays() | {"usual.0": codec.arrays()["usual.0"][1:]}
     with pytest.raises(ValueError, match="what is usual of 'team' by 'park' has shape"):
         Codec.from_parts(codec.to_json(), others)
-    others = codec.arrays() | {"usual.0": torch.zeros(len(codec.numbers["score"].values) + 1, dtype=torch.int64)}
+    others = codec.arrays() | {
+        "usual.0": torch.zeros(len(codec.structure.numbers["score"].values) + 1, dtype=torch.int64)
+    }
     with pytest.raises(ValueError, match="what is usual of 'team' by 'score' has shape"):
         Codec.from_parts({**codec.to_json(), "usual": [["team", "score"]]}, others)
 
@@ -114,9 +116,9 @@ def test_categories_of_hundreds_of_levels_are_told_as_well() -> None:
     frame["make"] = frame["make"].where(rng.random(8_000) > 0.02, rng.integers(0, 400, 8_000))
     frame = frame.astype({"model": "category", "make": "category"})
     codec = Codec.fit(frame)
-    assert [(one.child, one.parent) for one in codec.usual] == [("make", "model")]
-    assert {"model", "make"} <= codec.digits.keys()
-    assert codec.levels["make"] > MOST_ONE_HOT
+    assert [(one.child, one.parent) for one in codec.structure.usual] == [("make", "model")]
+    assert {"model", "make"} <= codec.structure.digits.keys()
+    assert codec.structure.levels["make"] > MOST_ONE_HOT
     pd.testing.assert_frame_equal(codec.decode(codec.encode(frame)).to_pandas(), frame, check_categorical=False)
 
 
@@ -139,13 +141,13 @@ def _sales(seed: int) -> pd.DataFrame:
 def test_a_number_is_told_by_the_category_that_nearly_determines_it() -> None:
     sales = _sales(0)
     codec = Codec.fit(sales)
-    (usual,) = codec.usual
+    (usual,) = codec.structure.usual
     assert (usual.child, usual.parent) == ("price", "article")
     table = to_arrow(sales)
     values = codec.compared(table)
     assert set(values) == {"price", "weight", usual.column}
     assert (values[usual.column] == sales["price"]).mean() > 0.85
-    low, high, mode = codec.numbers["price"].encode("price", values)
+    low, high, mode = codec.structure.numbers["price"].encode("price", values)
     assert np.array_equal(mode == 1, values[usual.column] == sales["price"])
     assert np.array_equal(mode == 2, sales["price"].isna())
     assert (low <= high).all()
@@ -163,7 +165,7 @@ def test_a_number_of_recurring_values_tells_later_numbers() -> None:
     sales.loc[np.arange(len(sales)) % 31 == 0, "maker"] = "maker 0"
     later = sales[["article", "maker", "price", "weight", "count"]]
     codec = Codec.fit(later)
-    assert [(one.child, one.parent) for one in codec.usual] == [("price", "article")]
+    assert [(one.child, one.parent) for one in codec.structure.usual] == [("price", "article")]
     pd.testing.assert_frame_equal(codec.decode(codec.encode(later)).to_pandas(), later, check_dtype=False)
     made = codec.decode(np.random.default_rng(1).normal(size=(5_000, codec.layout.width))).to_pandas()
     assert set(made["article"]) <= set(sales["article"])
@@ -192,18 +194,18 @@ def test_what_is_told_from_a_number_before_it_is_not_told_twice() -> None:
     sales = _sales(0)
     sales["paid"] = (sales["price"] - np.random.default_rng(3).choice([0.0, 0.5], len(sales), p=[0.9, 0.1])).round(2)
     codec = Codec.fit(sales)
-    assert [one.child for one in codec.usual] == ["price"]
-    assert codec.numbers["paid"].gap is not None
+    assert [one.child for one in codec.structure.usual] == ["price"]
+    assert codec.structure.numbers["paid"].gap is not None
     pd.testing.assert_frame_equal(codec.decode(codec.encode(sales)).to_pandas(), sales, check_dtype=False)
 
 
 def test_numbers_that_say_little_of_each_other_and_moments_are_not_told() -> None:
     sales = _sales(0)
     sales["price"] = np.random.default_rng(3).permutation(sales["price"])
-    assert Codec.fit(sales).usual == ()
+    assert Codec.fit(sales).structure.usual == ()
     sales = _sales(0)
     sales["price"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(sales["price"].round(), unit="D")
-    assert Codec.fit(sales).usual == ()
+    assert Codec.fit(sales).structure.usual == ()
 
 
 def test_a_fitted_table_keeps_prices(tmp_path: Path) -> None:

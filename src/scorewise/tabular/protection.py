@@ -37,7 +37,7 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
     Raises:
         TableError: if a category has no level of five rows or more, or fewer than half of the rows would be left.
     """
-    determined = Codec.fit(table, schema).determined
+    determined = Codec.fit(table, schema).structure.determined
     computed = determined.in_formulas
     cells = schema.cells(table)
     kept = _without_rare(cells, table.num_rows, computed)

@@ -136,7 +136,7 @@ def fit_ratios(
     for parent, child in pairs:
         if not {parent, child} & temporal:
             parents.setdefault(child, []).append(Combination.column(parent))
-    for child, total in codec.sums:
+    for child, total in codec.structure.sums:
         parents.setdefault(child, []).append(total)
     if not parents:
         return ()
@@ -149,7 +149,7 @@ def fit_ratios(
         if name not in parents:
             return values
         others = [(parent, parent.total(cells), parent.total(done)) for parent in parents[name]]
-        number = codec.numbers[name]
+        number = codec.structure.numbers[name]
         real = cells[name], number.movable(cells[name], number.encode(name, cells)[2])
         ratio = fit_ratio(name, real, (values, movable), others)
         if ratio is None:

@@ -77,13 +77,13 @@ def fit_spacings(codec: Codec, cells: Values, made: Chosen, adjust: Adjust) -> t
     own = codec.compared(codec.restore(made, adjust=adjust))
 
     def movable(name: str, values: Values) -> np.ndarray:
-        number = codec.numbers[name]
+        number = codec.structure.numbers[name]
         if number.gap is not None:
             return np.zeros(len(values[name]), dtype=bool)
         return number.movable(values[name], number.encode(name, values)[2])
 
     def settled(name: str, values: np.ndarray) -> np.ndarray:
-        return codec.numbers[name].marginal.snap(values)
+        return codec.structure.numbers[name].marginal.snap(values)
 
     with np.errstate(over="ignore", invalid="ignore"):  # of huge values, whose distances are then as good as missing
         return spacings(names, cells, own, movable, settled)
