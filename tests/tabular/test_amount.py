@@ -54,6 +54,9 @@ def _texts(*cells: str | None) -> Any:
         (("1.234 kg", "5.678 kg"), "0.000 kg", [1.234, 5.678]),  # not thousands
         (("175cm", "159cm"), "0cm", [175, 159]),
         (("20.0%", "3.25%"), "0.0#%", [20, 3.25]),
+        (("$5", "$1,200.50", "$-3.10"), "$#,##0[.]00", [5, 1200.5, -3.1]),
+        (("5 €", "1.200,500 €", "0,1255 €"), "#.##0[,]000# €", [5, 1200.5, 0.1255]),
+        (("8.10k", "1.50M", "12k"), "0[.]00k|0.00M", [8_100, 1.5e6, 12_000]),
         (("€0", "€565K", "€110.5M", "€77M"), "€0|€0K|€0.#M", [0, 565e3, 110.5e6, 77e6]),
         (("8.5k", "201k", "2.3k", "7.0M", "19M"), "0.#k|0.0M|0M", [8_500, 201e3, 2_300, 7e6, 19e6]),
         (("1.23M", "45.60K", "980.12K"), "0.00K|0.00M", [1.23e6, 45_600, 980_120]),
@@ -103,6 +106,7 @@ def test_the_form_of_amounts_is_found_and_writes_them_again(
         ("€5K", "$3M"),
         ("5K", "3k"),
         ("0.95M", "950K"),
+        ("$5", "$5.00", "$5.10"),  # two ways to write five
         ("1000K", "1M"),
         ("1500", "1.5K"),
         ("5 kg", "3 t"),
@@ -130,6 +134,10 @@ def test_other_texts_are_no_amounts(cells: tuple[str, ...]) -> None:
         "$",
         "abc",
         "0.#0%",
+        "0[.]0%",  # is 0.#%
+        "0[.00%",
+        "0.]00%",
+        "0[.]##%",
         "0.%",
         None,
         7,
@@ -151,11 +159,13 @@ def test_what_is_no_form(form: object) -> None:
     after=st.sampled_from(["", "%", " kg", " €", " sq. ft"]),
     style=st.sampled_from(["0.", "#,##0.", "#.##0,", "0,", "#'##0.", "# ##0,"]),
     place=st.sampled_from("0#"),
+    bare=st.booleans(),
 )
 def test_what_is_written_in_a_form_is_read_again(
-    numbers: list[int], decimals: int, before: str, after: str, style: str, place: str
+    numbers: list[int], decimals: int, before: str, after: str, style: str, place: str, bare: bool
 ) -> None:
-    form = before + (style + place * decimals if decimals else style[:-1]) + after
+    point = f"[{style[-1]}]" if bare else style[-1]
+    form = before + style[:-1] + (point + place * decimals if decimals else "") + after
     if not is_form(form):
         return
     values = pa.array([number / 10**decimals for number in numbers])
@@ -217,7 +227,13 @@ def test_values_by_their_size_are_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("cells", "form"),
-    [(("12", "305"), "0"), (("29.85", "1889.5", "20"), "0.##"), (("20.0", "3.25"), "0.0#"), (("02139", "5"), None)],
+    [
+        (("12", "305"), "0"),
+        (("29.85", "1889.5", "20"), "0.##"),
+        (("20.0", "3.25"), "0.0#"),
+        (("02139", "5"), None),
+        (("26", "8.10"), "0[.]00"),
+    ],
 )
 def test_plain_numbers_have_a_form_where_that_is_allowed(cells: tuple[str, ...], form: str | None) -> None:
     assert find_form(_texts(*cells)) is None

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from scorewise.tabular.numeral import CELL, STYLES, Numeral, Sized
+from scorewise.tabular.numeral import CELL, WAYS, Numeral, Sized
 
 _FEW = 16  # cells that are looked at before all of them are
 
@@ -19,13 +19,13 @@ def find_form(distinct: pa.Array[Any], *, plain: bool = False) -> str | None:
 
     A form is a pattern of digits as spreadsheets have it, with what all texts have before and after it: a currency
     before, and a percent sign, a currency or a unit after. `0` is a number without decimals, `0.00` one with two,
-    `0.##` one with up to two and no zero at the end, `0.0#` one with one or two. `#,##0` has a mark between
-    thousands, which may be a comma, a point, an apostrophe or a space, and the mark before decimals may be a comma.
-    So there are `$#,##0.00`, `0.#%`, `#.##0,00 €` and `0 months`. A sign stands before the digits; with one before
-    the form, before all else: `-$0.00`. Where letters tell thousands, millions or billions, there is a pattern for
-    each size: `€0|€0K|€0.#M`, or two, of which the second is of two digits before the point or more: `0.0M|0M`. Texts
-    of digits alone, and with a decimal point, are none unless that is allowed: they are codes, or were asked to be
-    text.
+    `0.##` one with up to two and no zero at the end, `0.0#` one with one or two, `0[.]00` one with two, but for whole
+    numbers, which have none. `#,##0` has a mark between thousands, which may be a comma, a point, an apostrophe or a
+    space, and the mark before decimals may be a comma. So there are `$#,##0.00`, `0.#%`, `#.##0,00 €` and `0 months`.
+    A sign stands before the digits; with one before the form, before all else: `-$0.00`. Where letters tell thousands,
+    millions or billions, there is a pattern for each size: `€0|€0K|€0.#M`, or two, of which the second is of two digits
+    before the point or more: `0.0M|0M`. Texts of digits alone, and with a decimal point, are none unless that is
+    allowed: they are codes, or were asked to be text.
 
     Where texts can be told either way, the earlier way is taken of: commas between thousands, a decimal point, points
     between thousands, a decimal comma.
@@ -53,7 +53,7 @@ def find_form(distinct: pa.Array[Any], *, plain: bool = False) -> str | None:
     if len(after) > 1:
         sized = Sized.find(seen, outer=outer)
         return None if sized is None else str(sized)
-    forms = (Numeral.find(seen, style, outer=outer) for style in STYLES)
+    forms = (Numeral.find(seen, way, outer=outer) for way in WAYS)
     return next((str(form) for form in forms if form is not None and (plain or not form.plain)), None)
 
 

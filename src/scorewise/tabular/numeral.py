@@ -22,11 +22,13 @@ CELL = re.compile(
 )
 """A number as text, with what is before and after its digits."""
 _FORM = re.compile(
-    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0(?:(?P<point>[.,])(?P<places>0*#*))?"
-    rf"{_AFTER}"
+    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0"
+    rf"(?:(?P<bare>\[)?(?P<point>[.,])(?(bare)\])(?P<places>0*#*))?{_AFTER}"
 )
-STYLES = ((",", "."), ("", "."), (".", ","), ("", ","), *((group, point) for group in "'" + _SPACE for point in ".,"))
+_STYLES = ((",", "."), ("", "."), (".", ","), ("", ","), *((group, point) for group in "'" + _SPACE for point in ".,"))
 """What stands between thousands, and before decimals; of two that write the same text the earlier one is taken."""
+WAYS = tuple((*style, bare) for bare in (False, True) for style in _STYLES)
+"""The same, with whether whole numbers are written without decimals though others have two or more."""
 _POWERS = {"": 0, "k": 3, "K": 3, "m": 6, "M": 6, "B": 9, "bn": 9, "T": 12}
 """Powers of ten that letters behind the digits stand for, where numbers are written by their size."""
 
@@ -41,6 +43,7 @@ class Numeral(NamedTuple):
     least: int  # decimals, of which those above are not written where they are zeros
     most: int
     after: str
+    bare: bool  # whole numbers are written without decimals, though others have two or more
 
     @classmethod
     def parse(cls, form: str) -> Numeral | None:
@@ -51,6 +54,8 @@ class Numeral(NamedTuple):
         places = match["places"] or ""
         if (match["point"] and not places) or len(places) > MOST_DIGITS or (match["outer"] and not match["before"]):
             return None
+        if match["bare"] and places.count("0") < 2:
+            return None
         return cls(
             match["outer"] == "-",
             match["before"],
@@ -59,16 +64,18 @@ class Numeral(NamedTuple):
             places.count("0"),
             len(places),
             match["after"],
+            bool(match["bare"]),
         )
 
     @classmethod
-    def find(cls, cells: Sequence[re.Match[str]], style: tuple[str, str], *, outer: bool) -> Numeral | None:
-        """The pattern with some separators, where writing what it reads of all `CELL`s gives the same texts again."""
-        (group, point), one = style, cells[0]
+    def find(cls, cells: Sequence[re.Match[str]], way: tuple[str, str, bool], *, outer: bool) -> Numeral | None:
+        """The pattern of a way to write, where writing what it reads of all `CELL`s gives the same texts again."""
+        (group, point, bare), one = way, cells[0]
         if group and not any(group in cell["digits"] for cell in cells):
             return None
-        decimals = [len(cell["digits"].partition(point)[2]) for cell in cells]
-        found = cls(outer, one["before"], group, point, min(decimals), max(decimals), one["after"])
+        decimals = {len(cell["digits"].partition(point)[2]) for cell in cells}
+        least = min(decimals - {0}, default=0) if bare else min(decimals)
+        found = cls(outer, one["before"], group, point, least, max(decimals), one["after"], bare)
         return found if cls.parse(str(found)) is not None and _writes(found, cells) else None
 
     @property
@@ -77,7 +84,8 @@ class Numeral(NamedTuple):
         return not (self.before or self.after or self.group) and (self.point == "." or not self.most)
 
     def __str__(self) -> str:
-        places = self.point + "0" * self.least + "#" * (self.most - self.least) if self.most else ""
+        point = f"[{self.point}]" if self.bare else self.point
+        places = point + "0" * self.least + "#" * (self.most - self.least) if self.most else ""
         thousands = f"#{self.group}##0" if self.group else "0"
         return f"{'-' if self.outer else ''}{self.before}{thousands}{places}{self.after}"
 
@@ -99,6 +107,8 @@ class Numeral(NamedTuple):
         digits = f"{abs(value):{',' if self.group else ''}.{self.most}f}"
         whole, _, places = digits.partition(".")
         places = places[: self.least] + places[self.least :].rstrip("0")
+        if self.bare and not places.strip("0"):
+            places = ""
         written = whole.replace(",", self.group) + (self.point + places if places else "")
         sign = "-" if value < 0 and any(digit in "123456789" for digit in digits) else ""
         outer, inner = (sign, "") if self.outer else ("", sign)
@@ -170,9 +180,9 @@ def _by_digits(cells: Sequence[re.Match[str]]) -> list[list[re.Match[str]]]:
 
 
 def _alike(groups: Sequence[Sequence[re.Match[str]]], *, outer: bool) -> list[Numeral]:
-    """The patterns of groups of cells that have the same separators; none where a group has none."""
-    for style in STYLES if all(groups) else ():
-        found = [Numeral.find(group, style, outer=outer) for group in groups]
+    """The patterns of groups of cells that are written in the same way; none where a group has none."""
+    for way in WAYS if all(groups) else ():
+        found = [Numeral.find(group, way, outer=outer) for group in groups]
         known = [numeral for numeral in found if numeral is not None]
         if len(known) == len(groups):
             return known
