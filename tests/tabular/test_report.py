@@ -192,7 +192,7 @@ def test_identifiers_and_constants_are_not_compared() -> None:
     for seed in range(2):
         table = frame(60, seed)
         table.insert(0, "key", [f"row-{seed}-{k:04d}" for k in range(60)])
-        table["one"] = "same"
+        table["one"], table["none"] = "same", np.nan
         tables.append(table)
     assert evaluate(*tables, threads=1).pair_names == ("job", "income", "rich", "spent", "start")
 

@@ -206,7 +206,10 @@ def test_restored_numbers_lie_on_the_grid_and_within_the_type():
         ({"a": [1, 2]}, r"2 columns or more that can be learned, however: one column, 'a'\. Add columns"),
         ({"a": [1, 2], "b": [3, 3]}, r"however: one column, 'a' \(besides 'b' \(constant\)\)"),
         ({"a": [1, 1], "b": [3, 3]}, r"however: none \(besides 'a' \(constant\), 'b' \(constant\)\)"),
-        ({"a": [1, 2], "b": [None, None], "c": [NAN, NAN]}, r"all cells of 'b', 'c' are missing\. Drop these columns"),
+        (
+            {"a": [1, 2], "b": [None, None], "c": [NAN, NAN]},
+            r"one column, 'a' \(besides 'b' \(constant\), 'c' \(constant",
+        ),
         ({"a": [1, 2], "b": [1, np.inf], "c": [-np.inf, 1]}, r"must be finite, however: 'b', 'c' hold infinite values"),
         (
             {"a": [1, 2], "b": [[1], [2]], "c": [{"k": 1}, None], "d": [b"x", b"y"]},
@@ -694,6 +697,31 @@ def test_a_constant_category_keeps_its_unused_levels():
     schema = Schema.infer(to_arrow(frame))
     assert schema.column("c").kind == "constant"
     assert_frame_equal(like(back(schema, to_arrow(frame)), "pandas"), frame)
+
+
+def test_a_column_that_is_missing_altogether_stays_so():
+    nothing = [None] * 200
+    frame = pd.DataFrame({"x": np.arange(200) * 0.37, "y": ["k", "j"] * 100})
+    for name, of in {
+        "text": "str",
+        "whole": "Int64",
+        "truth": "boolean",
+        "day": "datetime64[us]",
+        "any": object,
+    }.items():
+        frame[name] = pd.Series(nothing, dtype=of)
+    frame["real"], frame["small"] = np.full(200, NAN), np.full(200, NAN, dtype=np.float32)
+    frame["levels"] = pd.Categorical(nothing, categories=["j", "k"])
+    frame["none"] = pd.Categorical(nothing)
+    source = to_arrow(frame)
+    schema = Schema.infer(source)
+    assert {column.name for column in schema.columns if column.kind == "constant"} == {*frame} - {"x", "y"}
+    assert schema.column("levels").levels == ("j", "k")
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+    assert back(schema, source).equals(source)
+    assert_frame_equal(like(schema.restore(schema.cells(source), 200, 0), "pandas"), frame)
+    plain = pa.table({"x": source["x"], "y": source["y"], "nulls": pa.array(nothing, pa.float64())})
+    assert back(Schema.infer(plain), plain).equals(plain)
 
 
 def test_a_dictionary_that_holds_null():

@@ -33,9 +33,9 @@ class Column:
         arrow_type: The Arrow type, as Arrow prints it.
         missing: The share of cells that are missing, between 0 and 1.
         nan: Whether a missing cell of a float column is NaN instead of null.
-        levels: Category, constant: the values, in order. Decimals, dates and timestamps are text; times and durations
-            are ticks of the type.
-        value: Constant: the one level that is there.
+        levels: Category, constant: the values, in order; of a constant that is missing there may be none. Decimals,
+            dates and timestamps are text; times and durations are ticks of the type.
+        value: Constant: the one level that is there; None where all cells are missing.
         step: Number: the spacing of the grid that the values lie on, in the unit of the cells; None without one.
             Identifier: the same.
         places: Number: down to which place numbers have digits, by their size, where the step allows more: of a pair
@@ -79,14 +79,15 @@ class Column:
         family = dtype.family(self.dtype)
         if self.kind not in get_args(Kind):
             raise self._refusal(f"have a kind among {', '.join(get_args(Kind))}", f"kind={self.kind!r}")
+        empty = self.kind == "constant" and self.value is None and self.missing == 1
         if self.kind in {"category", "constant"}:
-            if not self.levels or len(set(self.levels)) < len(self.levels):
+            if not (self.levels or empty) or len(set(self.levels or ())) < len(self.levels or ()):
                 raise self._refusal("have distinct levels, one or more", f"levels={self.levels!r}")
             try:
-                level.from_json(self.levels, self.dtype)
+                level.from_json(self.levels or (), self.dtype)
             except (pa.ArrowException, TypeError, ValueError, decimal.InvalidOperation) as error:
                 raise self._refusal(f"have levels of type {self.arrow_type}", f"{error}") from error
-        if self.kind == "constant" and self.value not in (self.levels or ()):
+        if self.kind == "constant" and not empty and self.value not in (self.levels or ()):
             raise self._refusal("have one of its levels as its value", f"value={self.value!r}")
         if self.written is not None:
             plain = family in {"text", "integer", "float"} and not pa.types.is_dictionary(self.dtype)
@@ -304,6 +305,8 @@ class Column:
         if self.kind == "identifier":
             return self._identifiers(rows, generator)
         if self.kind == "constant":
+            if self.value is None:
+                return self._nothing(rows)
             code = [known == self.value for known in self.levels or ()].index(True)
             return self._from_codes(np.full(rows, code))
         if cells is None or cells.shape != (rows,):
@@ -408,6 +411,14 @@ class Column:
         start = np.array(origin, dtype=np.int64).view(np.uint64)
         moments = np.where(count < 0, start - ticks, start + ticks).view(np.int64)
         return dtype.from_integers(moments, gone, self.counted)
+
+    def _nothing(self, rows: int) -> pa.Array[Any]:
+        if isinstance(self.dtype, pa.DictionaryType):
+            return self._from_codes(np.full(rows, -1))
+        if dtype.family(self.dtype) == "float":
+            return dtype.from_floats(np.zeros(rows), np.ones(rows, dtype=bool), self.dtype, nan=self.nan)
+        nothing: pa.Array[Any] = pa.nulls(rows).cast(self.dtype)
+        return nothing
 
     def _from_codes(self, codes: np.ndarray) -> pa.Array[Any]:
         own = self.dtype

@@ -71,11 +71,12 @@ def parse(text: str) -> pa.DataType:
     if match := re.fullmatch(r"dictionary<values=(.+), indices=(u?int\d+), ordered=([01])>", text):
         encoded: pa.DataType = _dictionary(_alias(match[2]), parse(match[1]), ordered=match[3] == "1")
         return encoded
+    found: pa.DataType | None
     try:
-        found: pa.DataType = _alias(text)
+        found = _alias(text)
     except (ValueError, TypeError):
-        found = pa.null()
-    if family(found) in {None, "null"}:
+        found = None
+    if found is None or family(found) is None:
         raise TableError(
             f"arrow_type must be the name of an Arrow type such as 'int64', 'double' or 'date32[day]', "
             f"however: {text!r}. Take it from `scorewise schema`."

@@ -31,7 +31,7 @@ def describe(field: pa.Field[Any], array: pa.Array[Any], kind: Kind | None, *, i
 
     Args:
         field: The Arrow field.
-        array: (N,) cells, one or more of them present, none infinite.
+        array: (N,) cells, none infinite.
         kind: The kind to give it; None to find it.
         is_target: Whether the column is the target, which is never an identifier.
 
@@ -58,7 +58,7 @@ def describe(field: pa.Field[Any], array: pa.Array[Any], kind: Kind | None, *, i
             "metadata": _text_metadata(field.metadata),
         },
     )
-    return column.finish(kind, is_target=is_target)
+    return column.finish(kind, is_target=is_target) if known.any() else column.nothing(kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +96,15 @@ class _Draft:
         if kind == "identifier":
             return self._integer_identifier(distinct, step)
         return self._levels(kind, level.distinct(self.array))
+
+    def nothing(self, kind: Kind | None) -> Column:
+        """The column of which all cells are missing."""
+        if kind not in {None, "constant"}:
+            raise self._refusal(f"have a value to be of kind {kind}", "all cells are missing")
+        known = (
+            level.to_json(level.decoded(self.array.dictionary)) if isinstance(self.array, pa.DictionaryArray) else ()
+        )
+        return Column(kind="constant", levels=known, **self.same)
 
     def _kind(self, distinct: np.ndarray, step: float | None, *, is_target: bool) -> Kind:
         family = dtype.family(self.array.type)

@@ -59,7 +59,7 @@ class Schema:
 
         Kinds, by the first rule that holds; missing cells are left out:
 
-        * constant: one value and no missing cell (one value and missing cells: category);
+        * constant: one value and no missing cell (one value and missing cells: category), or no value at all;
         * category: booleans, Arrow dictionaries (pandas and polars categories), and integers, decimals and floats on
           a grid that have at most 32 values and 20 rows or more for each; levels are sorted, or as in the dictionary;
         * number: text of which every cell is a date, a time of the day, or both, all of them written in one form, such
@@ -110,7 +110,6 @@ class Schema:
             _require_column(target, table.column_names, "The target")
         _require_supported(table)
         arrays = {name: _whole(table.column(name)) for name in table.column_names}
-        _require_values(arrays)
         _require_finite(arrays)
         columns = tuple(
             describe(table.schema.field(name), array, kinds.get(name), is_target=name == target)
@@ -326,15 +325,6 @@ def _require_supported(table: pa.Table) -> None:
         raise TableError(
             "Columns must hold numbers, booleans, text, categories, dates, times or durations, "
             f"however: {listed(bad)}. Convert or drop these columns."
-        )
-
-
-def _require_values(arrays: Mapping[str, pa.Array[Any]]) -> None:
-    empty = [name for name, array in arrays.items() if not dtype.present(array).any()]
-    if empty:
-        raise TableError(
-            f"A column must have one value or more, however: all cells of {quoted(empty)} are missing. "
-            "Drop these columns."
         )
 
 
