@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorewise.tabular.marginal import KNOTS, Marginal
+from scorewise.tabular.marginal import KNOTS, MOST_VALUES, Marginal
 
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=300), st.integers(0, 2**31))
@@ -40,10 +40,38 @@ def test_a_common_value_without_a_grid_is_an_interval_that_comes_back_exactly() 
 @pytest.mark.parametrize("step", [None, 1.0])
 def test_codes_invert_to_values_of_the_table_alone(step: float | None) -> None:
     rng = np.random.default_rng(0)
-    column = rng.choice(rng.integers(0, 10**9, 2_500).astype(np.float64), 30_000)
+    column = np.append(rng.choice(rng.integers(0, 10**9, 2_500), 30_000), rng.integers(0, 10**9, 20_000)).astype(float)
     u = np.random.default_rng(1).random(30_000)
     assert np.isin(Marginal.fit(column, step, codes=True).invert(u), column).all()
     assert not np.isin(Marginal.fit(column, step).invert(u), column).all()
+
+
+@pytest.mark.parametrize("rows", [500, 3_000, 30_000])
+def test_values_without_a_grid_recur_as_often_as_in_new_rows(rows: int) -> None:
+    rng = np.random.default_rng(0)
+    wages = rng.choice(rng.integers(4_000, 9_000, 900), size=(2, rows)) / rng.choice([3, 7, 11], size=(2, rows))
+    people = np.where(rng.random((2, rows)) < 0.3, rng.lognormal(8, 1, (2, rows)), wages)
+    known, new = people
+    marginal = Marginal.fit(known, None)
+    found = marginal.invert(rng.random(rows))
+    assert abs(np.isin(found, known).mean() - np.isin(new, known).mean()) < 0.06
+    assert abs(len(np.unique(found)) - len(np.unique(new))) < 0.15 * len(np.unique(new))
+    low, high = marginal.interval(known)
+    u = low + (high - low) * rng.uniform(0.01, 0.99, rows)
+    np.testing.assert_allclose(marginal.invert(u), known, rtol=1e-12)
+    assert np.abs(np.sort(u) - (np.arange(rows) + 0.5) / rows).max() < 1.63 / np.sqrt(rows)
+
+
+def test_rows_without_a_grid_of_which_none_recur_are_points() -> None:
+    column = np.random.default_rng(0).normal(size=4_000)
+    marginal = Marginal.fit(column, None)
+    assert len(marginal.knots) <= KNOTS + 61
+    low, high = marginal.interval(np.sort(column))
+    np.testing.assert_array_equal(low, high)
+    assert np.abs(low - (np.arange(4_000) + 0.5) / 4_000).max() < 2 / KNOTS
+    assert not np.isin(
+        marginal.invert(np.random.default_rng(1).random(2_000)), column[np.argsort(column)[30:-30]]
+    ).any()
 
 
 def test_the_randomised_transform_is_uniform() -> None:
@@ -57,7 +85,7 @@ def test_the_randomised_transform_is_uniform() -> None:
 def test_many_values_need_few_knots_and_keep_the_distribution() -> None:
     column = np.rint(np.random.default_rng(0).lognormal(10, 2, 100_000))
     marginal = Marginal.fit(column, 1.0)
-    assert len(marginal.knots) < 6 * KNOTS
+    assert len(marginal.knots) <= 2 * MOST_VALUES
     fresh = marginal.invert(np.random.default_rng(1).random(100_000))
     grid = np.quantile(column, np.linspace(0.001, 0.999, 999))
     ours, theirs = np.searchsorted(np.sort(fresh), grid), np.searchsorted(np.sort(column), grid)

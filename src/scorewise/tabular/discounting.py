@@ -23,9 +23,9 @@ for each row that is to have one of them, so that few rows meet in one."""
 def discount(counts: np.ndarray) -> float:
     r"""Estimate how much of a row's weight is not that of its value but of values that the table does not have.
 
-    With :math:`n_c` values that c rows have, it is :math:`D = n_1 / (n_1 + 2 n_2)`: then a value of c rows has a share
-    of :math:`(c - D) / N`, and what is left falls to new values. It nearly maximises the likelihood of each row given
-    the others.
+    With :math:`n_1` values of one row among K, the next of N rows has a new value with a probability of about
+    :math:`n_1 / N`. Each value gives the same for that, :math:`D = n_1 / K` rows, so that one of c rows has a share of
+    :math:`(c - D) / N` left.
 
     Args:
         counts: rows of each value, shape (K,).
@@ -33,11 +33,11 @@ def discount(counts: np.ndarray) -> float:
     Returns:
         0 where no value is that of a single row, and `MOST_DISCOUNT` at most.
 
-    Reference: Ney, Essen, Kneser, "On structuring probabilistic dependences in stochastic language modelling", 1994,
-    section 3 (absolute discounting).
+    Reference: Good, "The population frequencies of species and the estimation of population parameters", Biometrika
+    40, 1953 (the share of new values); Ney, Essen, Kneser, "On structuring probabilistic dependences in stochastic
+    language modelling", 1994, section 3 (absolute discounting).
     """
-    once, twice = (int(np.count_nonzero(counts == c)) for c in (1, 2))
-    return min(MOST_DISCOUNT, once / (once + 2 * twice)) if once else 0.0
+    return min(MOST_DISCOUNT, np.count_nonzero(counts == 1) / max(1, len(counts)))
 
 
 def kinds(places: np.ndarray, frequent: np.ndarray) -> np.ndarray:
@@ -66,11 +66,14 @@ def discounts(places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequen
     Returns:
         In rows, shape (K,).
     """
-    kind, found = kinds(places, frequent), np.where(light, discount(counts[light]), 0.0)
+    kind, given = kinds(places, frequent), light.copy()
     for one in np.unique(kind[light]).tolist():
         own = kind == one
         if _listed(places[own] // (1 if one < 0 else len(frequent)), counts[own], light[own]):
-            found[own] = 0.0
+            given &= ~own
+    found = np.zeros(len(counts))
+    for alike in (given & (kind < 0), given & (kind >= 0)):
+        found[alike] = discount(counts[alike])
     return found
 
 
@@ -111,28 +114,40 @@ def endings(places: np.ndarray) -> np.ndarray:
     return frequent
 
 
-def to_sides(given: np.ndarray, room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share out what each value gives: half to each side, or all to the only one on which there is room.
+def to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share out what each value gives: half to the nearest gap on each side, or all to the only one.
 
     Args:
-        given: what each value gives, shape (K,).
-        room: whether there is some between each value and the next, bool, shape (K - 1,).
+        counts: rows of each value, shape (K,).
+        given: what each gives, in rows, shape (K,).
+        fits: new values that there could be between each value and the next, shape (K - 1,).
 
     Returns:
-        What each gives to the side before it, and to that after it, shape (K,) each; 0 where there is no room.
+        What each gap is given, shape (K - 1,): for each new value at most what values keep on average, or a row
+        where that is more. And what each value gives then, shape (K,).
     """
-    before, after = np.append(False, room), np.append(room, False)
-    each = given / np.maximum(before.astype(np.int64) + after, 1)
-    return np.where(before, each, 0.0), np.where(after, each, 0.0)
+    gaps, mass, gave = np.flatnonzero(fits > 0), np.zeros(len(fits)), np.zeros(len(given))
+    after = np.searchsorted(gaps, np.arange(len(given)))
+    sides = [(after > 0, after - 1), (after < len(gaps), after)]
+    each = given / np.maximum(sum(there.astype(np.int64) for there, _ in sides), 1)
+    taken = [(there, gaps[gap[there]]) for there, gap in sides]
+    for there, gap in taken:
+        np.add.at(mass, gap, each[there])
+    giving = given > 0
+    most = max(1.0, float((counts - given)[giving].mean())) if giving.any() else 1.0
+    share = np.minimum(1.0, most * fits / np.where(mass > 0, mass, 1.0))
+    for there, gap in taken:
+        gave[there] += each[there] * share[gap]
+    return mass * share, gave
 
 
 def spread(
     places: np.ndarray, counts: np.ndarray, discounted: np.ndarray, frequent: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give what values are discounted by to new ones, half to each side where there are some.
+    """Give what values are discounted by to new ones, half to the nearest on each side.
 
-    A value of a frequent ending gives to others of this ending between it and the next of its kind; all other values
-    are of one kind.
+    A value of a frequent ending gives to others of this ending between values of its kind; all other values are of one
+    kind.
 
     Args:
         places: increasing positions of distinct values on their grid, int, shape (K,).
@@ -149,10 +164,12 @@ def spread(
     order = np.lexsort((places, kind))
     old, unit = places[order], np.where(kind[order] < 0, 1, len(frequent))[:-1]
     fits = np.where(np.diff(kind[order]) == 0, np.diff(old) // unit - 1, 0)
-    room = fits > 0
-    before, after = to_sides(discounted[order], room)
-    rows = counts[order] - (before + after)
-    shared, fits = (after[:-1] + before[1:])[room], fits[room]
+    rows, shared = counts[order].astype(np.float64), np.zeros(len(fits))
+    for own in np.split(np.arange(len(old)), np.flatnonzero(np.diff(kind[order])) + 1):
+        shared[own[:-1]], gave = to_gaps(counts[order][own], discounted[order][own], fits[own[:-1]])
+        rows[own] -= gave
+    room = shared > 0
+    shared, fits = shared[room], fits[room]
     most = max(MOST_PLACES, int(PLACES_A_ROW * discounted.sum()))
     taken = np.minimum(fits, max(1, most // max(1, len(fits))))
     gap = np.repeat(np.arange(len(taken)), taken)

@@ -5,10 +5,21 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from scorewise.tabular.discounting import MOST_PLACES, NO_ENDINGS, discounts, endings, spread, to_sides
+from scorewise.tabular.discounting import (
+    MOST_DISCOUNT,
+    MOST_PLACES,
+    NO_ENDINGS,
+    discount,
+    discounts,
+    endings,
+    spread,
+    to_gaps,
+)
 from scorewise.tabular.grid import Places, round_to
 
 KNOTS = 2_000
+MOST_VALUES, MOST_LOST = 2**14, 0.06
+"""Values that are kept apart, if without them more than this share of the rows would no longer have theirs."""
 TAIL_VALUES = 30
 FARTHEST_PLACE = 2.0**53
 """Cells of a grid that float64 still tells apart."""
@@ -19,13 +30,14 @@ class Marginal:
 
     On a grid the mass of a value v is spread over its cell `[v - step/2, v + step/2]`, so a uniform draw from
     `[F(v - step/2), F(v + step/2)]` is uniform over the rows (the randomised probability-integral transform) and
-    inverts to v exactly. Without a grid, a value that many rows share is an interval too, over which the inverse is
-    flat, and F is the mid-distribution function at the others. Knots are `KNOTS` quantiles, every value that is more
-    frequent than they are apart, and the `TAIL_VALUES` outermost values on each side.
+    inverts to v exactly. Without a grid, a value that recurs is an interval too, over which the inverse is flat, and F
+    is the mid-distribution function at the others. Knots are `KNOTS` quantiles, every value that is more frequent than
+    they are apart, the `TAIL_VALUES` outermost values on each side, and, where values recur, others, up to
+    `MOST_VALUES` of all.
 
-    A sample of a table of people must not give single persons' numbers away, and has more values than the table: so on
-    a grid what rarer values are discounted by (`discounting`) goes, half to each side, to the values between them and
-    the next knots, evenly, or to those whose last digits the table's values have.
+    A sample of a table of people must not give single persons' numbers away, and has more values than the table: so
+    what rarer values are discounted by (`discounting`) goes, half to each side, to the values between them and the next
+    knots, evenly, or to those whose last digits the table's values have.
 
     Args:
         knots: values, non-decreasing, shape (M,).
@@ -65,16 +77,17 @@ class Marginal:
         distinct, counts = np.unique(values, return_counts=True)
         n = len(values)
         above = np.cumsum(counts) / n
-        below = above - counts / n
         keep = np.zeros(len(distinct), dtype=bool)
         keep[:TAIL_VALUES] = keep[-TAIL_VALUES:] = True
         heavy = (counts >= max(5, n / KNOTS)) | codes
         keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None:
-            middle = (above + below) / 2
-            ends = np.stack([np.where(heavy, below, middle), np.where(heavy, above, middle)], 1)[keep]
-            twice = np.stack([np.ones(len(ends), dtype=bool), heavy[keep]], 1)
+            given = np.where(heavy, 0.0, _given(counts, heavy))
+            keep = _with_recurring(keep, counts - given)
+            low, high = above - (counts - given / 2) / n, above - given / (2 * n)
+            ends = np.stack([low, np.maximum(low, high)], 1)[keep]
+            twice = np.stack([np.ones(len(ends), dtype=bool), (given < counts)[keep]], 1)
             return cls(np.repeat(distinct[keep], 2).reshape(-1, 2)[twice], ends[twice], None, n, places)
         knots, heights = _gridded(distinct, counts, keep, heavy, step)
         return cls(knots, heights, step, n, places)
@@ -194,13 +207,30 @@ class Marginal:
         return {"step": self.step, "rows": self.rows, "places": self.places}
 
 
+def _given(counts: np.ndarray, heavy: np.ndarray) -> np.ndarray:
+    """What values without a grid are discounted by, in rows: all of a single one where next to none recur."""
+    share = discount(counts[~heavy])
+    return np.where(counts == 1, 1.0 if share >= MOST_DISCOUNT else share, share)
+
+
+def _with_recurring(keep: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Which values are kept, and those of most rows besides, if others would have too many of their own."""
+    if own[~keep].sum() <= MOST_LOST * own.sum():
+        return keep
+    more = np.flatnonzero(~keep)
+    more = more[np.argsort(-own[more], kind="stable")][: max(0, MOST_VALUES - int(keep.sum()))]
+    kept = keep.copy()
+    kept[more] = True
+    return kept
+
+
 def _gridded(
     distinct: np.ndarray, counts: np.ndarray, keep: np.ndarray, heavy: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Knots and heights on a grid: two for the cell of each value that is kept, and of each new one with an ending."""
     with np.errstate(over="ignore"):  # of huge numbers, whose places are too many to count
         places = np.rint((distinct - distinct[0]) / step)
-    rows, given = counts.sum(), np.zeros(len(counts))
+    rows, own, between = counts.sum(), counts.astype(np.float64), np.zeros(len(counts) - 1)
     if places[-1] < FARTHEST_PLACE:
         frequent = endings(places[~heavy].astype(np.int64)) if len(distinct) <= MOST_PLACES else NO_ENDINGS
         given = discounts(places, counts, ~heavy, frequent)
@@ -208,9 +238,11 @@ def _gridded(
             where, each = spread(places.astype(np.int64), counts, given, frequent)
             above = np.cumsum(each)
             return _cells(distinct[0] + where * step, (above - each) / rows, above / rows, step)
-    above = np.cumsum(counts) / rows
-    before, after = to_sides(given[keep] / rows, np.diff(places[keep]) > 1)
-    return _cells(distinct[keep], (above - counts / rows)[keep] + before, above[keep] - after, step)
+        between, gave = to_gaps(counts, given, np.diff(places) - 1)
+        own -= gave
+        keep = _with_recurring(keep, own)
+    above = np.cumsum(own + np.append(0.0, between))
+    return _cells(distinct[keep], (above - own)[keep] / rows, above[keep] / rows, step)
 
 
 def _cells(values: np.ndarray, low: np.ndarray, high: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
