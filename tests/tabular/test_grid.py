@@ -34,6 +34,20 @@ def test_step(values, bits, step):
     assert grid.step(np.array(values), bits) == step
 
 
+def test_floats_of_32_bits_are_told_by_their_digits():
+    single = np.random.default_rng(0).lognormal(0, 9, 2_000).astype(np.float32).astype(float)
+    written = np.array([float(f"{value:.15g}") for value in single])
+    assert grid.single_digits(single) == 17
+    assert grid.single_digits(written) == 15
+    assert grid.single_digits(np.append(np.nextafter(single[1:], np.inf), single[0])) == 17
+    assert grid.single_digits(single * (1 + 1e-13)) is None
+    assert grid.single_digits(np.append(single, 1 / 3)) is None
+    assert grid.single_digits(np.array([1e300, 1.0])) is None
+    np.testing.assert_array_equal(grid.as_single(written, 15), written)
+    np.testing.assert_array_equal(grid.as_single(written, 17), single)
+    np.testing.assert_array_equal(grid.as_single(np.array([np.nan, 0.0]), 15), [np.nan, 0.0])
+
+
 def test_whole_steps_are_integers():
     assert isinstance(grid.step(np.array([2.0, 4.0])), int)
     assert isinstance(grid.step(np.array([0.5, 1.0])), float)

@@ -402,6 +402,14 @@ def in_column(position, **changes):
         (in_column(0, step=-1), r"'size' must have fields of the right types, however: step must be above 0"),
         (in_column(0, places=[[3, 2], [3, 1]]), r"'size' must have pairs of increasing powers of ten as its places"),
         (in_column(0, places=[[3, 2.5]]), r"'size' must have pairs .*, however: places=\(\(3, 2\.5\),\) of double"),
+        (
+            in_column(0, single=16),
+            r"'size' must be of floats of 64 bits on a grid, .*however: single=16 and step=",
+        ),
+        (
+            in_column(0, single=15, step=None),
+            r"'size' must be of floats of 64 bits .*single=15 and step=None of",
+        ),
         (in_column(0, places=[3, 2]), r"'size' must have pairs of increasing powers of ten as its places"),
         (in_column(0, missing=2), r"'size' must have a share of missing cells between 0 and 1, however: missing=2"),
         (
@@ -697,6 +705,36 @@ def test_a_constant_category_keeps_its_unused_levels():
     schema = Schema.infer(to_arrow(frame))
     assert schema.column("c").kind == "constant"
     assert_frame_equal(like(back(schema, to_arrow(frame)), "pandas"), frame)
+
+
+def test_floats_of_32_bits_in_64_are_the_numbers_that_they_stand_for():
+    generator = np.random.default_rng(0)
+    plain = generator.integers(1, 90_000, 3_000) / 100
+    exact = plain.astype(np.float32).astype(np.float64)
+    frame = pd.DataFrame(
+        {
+            "plain": plain,
+            "exact": exact,
+            "written": [float(f"{value:.15g}") for value in exact],
+            "read": np.nextafter(exact, generator.choice([-1e9, 1e9], 3_000)),  # as a quick parser has it
+            "true": generator.random(3_000, np.float32).astype(np.float64),
+        }
+    )
+    source = to_arrow(frame)
+    schema = Schema.infer(source)
+    found = {column.name: (column.step, column.single) for column in schema.columns}
+    expected = {"plain": (0.01, None), "exact": (0.01, 17), "written": (0.01, 15), "read": (0.01, 17)}
+    assert found == expected | {"true": (None, None)}
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+    cells = schema.cells(source)
+    for name in ("exact", "written", "read"):
+        np.testing.assert_array_equal(cells.numbers[name], plain)
+    made = like(back(schema, source), "pandas")
+    assert_frame_equal(made.drop(columns="read"), frame.drop(columns="read"), check_exact=True)
+    np.testing.assert_array_equal(made["read"], exact)
+    few = pd.DataFrame({"rate": np.float32([0.1, 0.7, 2.3] * 100).astype(float), "x": generator.random(300)})
+    assert Schema.infer(to_arrow(few)).column("rate").kind == "category"
+    assert back(Schema.infer(to_arrow(few)), to_arrow(few)).equals(to_arrow(few))
 
 
 def test_a_column_that_is_missing_altogether_stays_so():

@@ -11,7 +11,9 @@ Places = tuple[tuple[int, int], ...]
 """Pairs (e, p), e increasing: numbers of 10^e and more, up to the next pair, have no digits below the place 10^p."""
 MOST_DIGITS = 15
 """Significant digits that every float tells apart."""
-_DIGITS = 17  # that a float without a grid has
+EVERY_DIGIT = 17
+"""Significant digits that tell every float from its neighbours."""
+_NEXT = 5e-15  # share of a float that 15 digits leave open
 _EVIDENCE = 9.0
 _FARTHEST = 400  # power of ten
 _FEWEST = 5  # numbers of a size that may tell of themselves
@@ -48,6 +50,46 @@ def step(values: np.ndarray, bits: int = 64) -> float | int | None:
             return None
         return multiple if decimals == 0 else multiple / 10**decimals
     return None
+
+
+def single_digits(values: np.ndarray) -> int | None:
+    """Tell whether floats of 64 bits hold what floats of 32 bits were, and with how many significant digits.
+
+    >>> single_digits(np.array([39.150001525878906, 0.5])), single_digits(np.array([39.1500015258789, 0.5]))
+    (17, 15)
+
+    A database gives its floats of 32 bits as they are; R writes 15 digits of them, and what reads a file may take the
+    next float of 64 bits for the one that is written.
+
+    Args:
+        values: (N,) finite float64.
+
+    Returns:
+        15 where they are floats of 32 bits to 15 digits, 17 where they are those themselves or next to them, else None.
+    """
+    single = as_single(values, EVERY_DIGIT)
+    if not (np.abs(single - values) <= _NEXT * np.abs(values)).all():
+        return None
+    exact = np.array_equal(single, values)
+    return MOST_DIGITS if not exact and np.array_equal(as_single(values, MOST_DIGITS), values) else EVERY_DIGIT
+
+
+def as_single(values: np.ndarray, digits: int) -> np.ndarray:
+    """Give the nearest floats of 32 bits, as `single_digits` finds them.
+
+    Args:
+        values: (N,) float64; NaN stays NaN.
+        digits: 17 or 15.
+
+    Returns:
+        (N,) float64.
+    """
+    with np.errstate(over="ignore"):  # huge numbers are no floats of 32 bits
+        single = values.astype(np.float32).astype(np.float64)
+    if digits == EVERY_DIGIT:
+        return single
+    distinct, place = np.unique(single, return_inverse=True)
+    return np.array([float(f"{value:.{digits}g}") for value in distinct.tolist()])[place]
 
 
 def decimals(grid_step: float) -> int:
@@ -169,7 +211,7 @@ def _places(sizes: np.ndarray, grid_step: float | None) -> Places:
         return ()
     exponent = _exponent(sizes)
     finest, free = _last_place(grid_step)
-    floor = exponent - _DIGITS + 1 if grid_step is None else np.full(len(sizes), float(finest))
+    floor = exponent - EVERY_DIGIT + 1 if grid_step is None else np.full(len(sizes), float(finest))
     last = _last_digit(sizes, exponent, floor)
     every, first, group, counts = np.unique(exponent, return_index=True, return_inverse=True, return_counts=True)
     least, own = floor[first], np.full(len(every), np.inf)

@@ -21,7 +21,7 @@ FEWEST_BESIDE_BLANK = 3
 """Values of a column, one of which may say that there is none."""
 
 _TEMPORAL = ("moment", "time", "duration")
-_WIDE = 64  # bits of floats of which it can be told how many digits they were written with
+_WIDE, _NARROW = 64, 32  # bits of floats; of the first it can be told how many digits they were written with
 
 
 def describe(field: pa.Field[Any], array: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column:
@@ -75,12 +75,16 @@ class _Draft:
         encoded = pa.types.is_dictionary(self.array.type)
         if encoded or family in {"text", "boolean"}:
             return self._qualitative(kind, is_target=is_target)
+        single: int | None = None
         if family in _TEMPORAL:
             values = dtype.integers(self.array)
             step: float | None = 1
         elif family == "float":
             values = dtype.floats(self.array)
             step = grid.step(values, self.array.type.bit_width)
+            if step is None and self.array.type.bit_width == _WIDE:
+                single = grid.single_digits(values)
+                step = None if single is None else grid.step(values, _NARROW)
             if step is not None:
                 values = grid.snap(values, step)
         else:
@@ -92,7 +96,7 @@ class _Draft:
             kind = self._kind(distinct, step, is_target=is_target)
             kind = "number" if kind == "identifier" and moments is not None else kind
         if kind == "number":
-            return self._number(distinct, step) if moments is None else moments
+            return self._number(distinct, step, None if step is None else single) if moments is None else moments
         if kind == "identifier":
             return self._integer_identifier(distinct, step)
         return self._levels(kind, level.distinct(self.array))
@@ -228,7 +232,7 @@ class _Draft:
             return Column(kind=kind, levels=level.to_json(levels), value=value, **self.same)
         return Column(kind=kind, levels=level.to_json(levels), **self.same)
 
-    def _number(self, distinct: np.ndarray, step: float | None) -> Column:
+    def _number(self, distinct: np.ndarray, step: float | None, single: int | None = None) -> Column:
         if len(distinct) < 2:
             raise self._refusal("hold two values or more to be a number", "one value")
         family = dtype.family(self.array.type)
@@ -243,7 +247,7 @@ class _Draft:
         wide = family == "integer" or (family == "float" and self.array.type.bit_width == _WIDE)
         places = grid.find_places(distinct.astype(np.float64), step) if wide else None
         low, high = float(low), float(high)
-        return Column(kind="number", step=step, places=places, minimum=low, maximum=high, **self.same)
+        return Column(kind="number", step=step, single=single, places=places, minimum=low, maximum=high, **self.same)
 
     def _integer_identifier(self, distinct: np.ndarray, step: float | None) -> Column:
         family = dtype.family(self.array.type)
