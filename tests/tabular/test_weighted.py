@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scorewise.tabular import grid
-from scorewise.tabular.weighted import MOST_PARENTS, MOST_SUMMED, WeightedSum, find_weighted_sums
+from scorewise.tabular.weighted import MOST_PARENTS, MOST_SUMMED, WeightedSum, find_trimmed_sums, find_weighted_sums
 
 _ROWS = 3_000
 
@@ -204,6 +204,42 @@ def test_constants_huge_values_and_empty_columns_are_no_trouble() -> None:
     steps = {**_steps(_parts()), "huge": None, "same": 1.0, "gone": None, "total": 1.0}
     assert [one.child for one in find_weighted_sums(columns, steps, columns)] == ["total"]
     assert find_weighted_sums({}, {}, {}) == []
+
+
+@pytest.mark.parametrize("share", [0.001, 0.03, 0.15])
+@pytest.mark.parametrize("step", [1.0, None])
+def test_a_total_that_some_rows_break_is_found_by_trimming(share: float, step: float | None) -> None:
+    rng = np.random.default_rng(0)
+    parts = {name: np.rint(rng.lognormal(6, 1, 3_000)) for name in "abcd"}
+    exact = parts["a"] + 2 * parts["b"] - 0.5 * parts["c"] + 7
+    exact = exact.round() if step else exact * np.pi
+    wrong = rng.random(3_000) < share
+    columns = {**parts, "total": np.where(wrong, rng.permutation(exact) + rng.integers(1, 99, 3_000), exact)}
+    steps = dict.fromkeys(columns, 1.0) | {"total": step}
+    alone = {name: {name} for name in columns}
+    assert find_weighted_sums(columns, steps, columns) == []
+    *_, found = find_trimmed_sums(columns, steps, columns, alone)
+    assert (found.child, set(found.parents)) == ("total", {"a", "b", "c"})
+    scale = 1.0 if step else np.pi
+    weights = dict(zip(found.parents, found.weights, strict=True))
+    np.testing.assert_allclose([weights[name] / scale for name in "abc"], [1, 2, -0.5], rtol=1e-6)
+    computed = found.of(columns) if step is None else np.rint(found.of(columns))
+    np.testing.assert_allclose(computed[~wrong], columns["total"][~wrong], rtol=1e-6)
+    depends = alone | {"b": {"b", "total"}}  # of what depends on the total it is no sum
+    assert [one.child for one in find_trimmed_sums(columns, steps, columns, depends)] == []
+
+
+def test_what_most_rows_break_is_not_found_by_trimming() -> None:
+    rng = np.random.default_rng(1)
+    parts = {name: np.rint(rng.lognormal(6, 1, 2_000)) for name in "ab"}
+    exact = parts["a"] + parts["b"]
+    near = {**parts, "total": exact + rng.integers(-3, 4, 2_000)}
+    rare = {**parts, "total": np.where(rng.random(2_000) < 0.6, rng.permutation(exact), exact)}
+    empty = {**parts, "total": np.full(2_000, np.nan)}
+    huge = {"a": np.full(2_000, 1e308), "b": 1e308 * rng.random(2_000), "total": 1e308 * rng.random(2_000)}
+    for columns in (near, rare, empty, huge, {name: values[:60] for name, values in near.items()}):
+        alone = {name: {name} for name in columns}
+        assert list(find_trimmed_sums(columns, dict.fromkeys(columns, 1.0), columns, alone)) == []
 
 
 def test_it_goes_through_json() -> None:

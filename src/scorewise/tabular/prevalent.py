@@ -23,6 +23,7 @@ from scorewise.tabular.formula import (
     terms_of_one,
     terms_of_two,
 )
+from scorewise.tabular.weighted import WeightedSum, find_trimmed_sums
 
 POOL, SCREENED_ROWS, LIKELY, SECOND_ROWS = 240, 24, 0.35, 2_000
 """Rows, of which those are taken that tell of a column, as many as all ways are tried in that it may be computed; the
@@ -52,7 +53,7 @@ class Prevalent(NamedTuple):
         precision: the share of its size that a value may be off once it is rounded.
     """
 
-    formula: Formula
+    formula: Formula | WeightedSum
     step: float | None
     places: grid.Places | None
     precision: float
@@ -117,9 +118,9 @@ class Prevalent(NamedTuple):
         step, places = said["step"], said["places"] and tuple(map(tuple, said["places"]))
         if places is not None and not grid.is_places(places):
             raise ValueError(f"places must be pairs of a size and a place, however: {places}")
-        return cls(
-            Formula.from_json(said["formula"]), None if step is None else float(step), places, float(said["precision"])
-        )
+        formula = said["formula"]
+        computed = WeightedSum.from_json(formula) if "weights" in formula else Formula.from_json(formula)
+        return cls(computed, None if step is None else float(step), places, float(said["precision"]))
 
 
 def find_prevalent(
@@ -129,14 +130,15 @@ def find_prevalent(
     sources: Mapping[str, np.ndarray],
     ancestors: Mapping[str, Collection[str]],
 ) -> list[Prevalent]:
-    """Find the number columns that are computed from one or two others in most rows: `slope shape(parents)`.
+    """Find the number columns that are computed from others in most rows: `slope shape(parents)`, or a weighted sum.
 
     A line of least largest error, by which `find_formulas` goes, is lost with a single row that is wrong. Here each row
     says between which slopes its value, before it was rounded, lies, and the slope is taken on which most rows agree,
     with few digits where that loses hardly any. The formula must give `LEAST_SHARE` of the values, `FEWEST_ROWS` of
     them and `FEWEST_VALUES` different ones, with rounding that takes or adds as much as it does by chance. A row in
-    which a value or the shape is 0 says nothing, nor does a value that is common. Those are taken first that give the
-    largest share of their column; but none that mostly says that one of `numbers` equals another one.
+    which a value or the shape is 0 says nothing, nor does a value that is common. Weighted sums are those of
+    `find_trimmed_sums`. Those are taken first that give the largest share of their column; but none that mostly says
+    that one of `numbers` equals another one.
 
     Args:
         numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
@@ -174,9 +176,15 @@ def find_prevalent(
             for offset, slope in _lines(seen[screen], most[screen], g[screen], step):
                 tried = Prevalent(Formula(child, *term, offset, slope), step, places[child], precision)
                 right = telling & (tried.held_against(y, sources) == y)
-                share = np.count_nonzero(right) / np.count_nonzero(telling)
-                if share > LEAST_SHARE and _is_evidence(y, g, tried, right, lattice(term, steps)):
+                share, spacing = _share(y, right, telling), lattice(term, steps)
+                if share > LEAST_SHARE and is_rounded(y[right], g[right], step, (offset, slope), spacing):
                     told.append((share, tried))
+    for total in find_trimmed_sums(numbers, steps, sources, ancestors):
+        y, step = numbers[total.child], steps[total.child]
+        tried, telling = Prevalent(total, step, places[total.child], precision_share(step)), _telling(y)
+        share = _share(y, telling & (tried.held_against(y, sources) == y), telling)
+        if share > LEAST_SHARE:
+            told.append((share, tried))
     return _chosen(told, numbers, sources, ancestors)
 
 
@@ -268,8 +276,8 @@ def _is_equality(
     return any(np.mean(parent == y[right]) > MOST_EQUAL for parent in parents)
 
 
-def _is_evidence(y: np.ndarray, g: np.ndarray, tried: Prevalent, right: np.ndarray, spacing: float) -> bool:
-    """Whether the rows that a formula gives are many and different, and rounded as by chance."""
+def _share(y: np.ndarray, right: np.ndarray, telling: np.ndarray) -> float:
+    """The share that is right of the values that tell; 0 where those are few, or hardly differ."""
     if np.count_nonzero(right) < FEWEST_ROWS or len(np.unique(y[right])) < FEWEST_VALUES:
-        return False
-    return is_rounded(y[right], g[right], tried.step, (tried.formula.offset, tried.formula.slope), spacing)
+        return 0.0
+    return float(np.count_nonzero(right) / np.count_nonzero(telling))

@@ -78,13 +78,14 @@ class Structure(NamedTuple):
         determined = Determined.find(schema, cells, numbers, levels, codes, dummies)
         children = determined.children
 
-        numbers, ties = _tied(numbers, sums, determined, values, temporal)
+        numbers = _tied(numbers, sums, determined, values, temporal)
         coded = {one.parent for one in determined.functions if one.part is None}
-        prevalent = _find_prevalent(schema, cells, determined, coded | temporal, ties)
+        prevalent = _find_prevalent(schema, cells, determined, coded | temporal, _ties(numbers, determined))
+        numbers, sums, ties = _without_circles(numbers, sums, determined, prevalent)
         compared = {**values, **{one.column: _held(one, schema, cells) for one in prevalent}}
         for formula in prevalent:
             numbers[formula.child] = _mostly(numbers[formula.child], formula, values, compared[formula.column])
-        order = _in_order(numbers, determined, prevalent, ties)
+        order = _in_order(numbers, determined, ties)
         # moments are tied to no other column, so each may come after those of which fewer are missing
         order = sorted(order, key=lambda name: (name in temporal, columns[name].missing * (name in temporal)))
         numbers = {name: numbers[name] for name in order}
@@ -310,23 +311,52 @@ def _tied(
     determined: Determined,
     values: Mapping[str, np.ndarray],
     temporal: Collection[str],
-) -> tuple[dict[str, Number], dict[str, list[str]]]:
-    """How numbers are encoded beside those that are determined, and what each of the others comes after.
-
-    That is what it may equal, and of its sum.
-    """
+) -> dict[str, Number]:
+    """How numbers are encoded beside those that are determined, which they may equal, too."""
     children = determined.children
     freed = {name: number.freed(children) for name, number in numbers.items()}
-    free = {name: number for name, number in freed.items() if name not in children}
-    ties = {name: [one for parent in number.parents for one in parent.names] for name, number in free.items()}
-    for tied in sums:
-        if free.keys() >= {tied.child, *tied.parent.names}:
-            ties[tied.child] += tied.parent.names
+    ties = _ties(freed, determined, sums, most=2)
     told = {name: v for name, v in values.items() if name not in children and name not in temporal}
     for name, equal in equal_to_computed(told, values, determined.ancestors, ties).items():
         freed[name] = freed[name]._replace(parents=(*freed[name].parents, *equal))
-        ties[name] += [one for parent in equal for one in parent.names]
-    return freed, ties
+    return freed
+
+
+def _ties(
+    numbers: Mapping[str, Number], determined: Determined, sums: Sequence[Sum] = (), most: int = 1
+) -> dict[str, list[str]]:
+    """What each number that is not determined comes after: what it may equal or is near, up to so many columns."""
+    free = {name: number for name, number in numbers.items() if name not in determined.children}
+    equal = {name: [one.names for one in number.parents if len(one.names) <= most] for name, number in free.items()}
+    ties = {name: [one for names in parents for one in names] for name, parents in equal.items()}
+    for tied in sums:
+        if free.keys() >= {tied.child, *tied.parent.names}:
+            ties[tied.child] += tied.parent.names
+    return ties
+
+
+def _without_circles(
+    numbers: Mapping[str, Number], sums: Sequence[Sum], determined: Determined, prevalent: Sequence[Prevalent]
+) -> tuple[dict[str, Number], list[Sum], dict[str, list[str]]]:
+    """Numbers and sums without those sums of two columns by which one would come after what is computed from it.
+
+    Also what each number comes after then.
+    """
+    ties, kept = _ties(numbers, determined), dict(numbers)
+    for one in prevalent:
+        ties[one.child] += one.formula.parents
+
+    def tie(child: str, names: Sequence[str]) -> bool:
+        fits = all(child not in before(name, determined.ancestors, ties) for name in names)
+        if fits:
+            ties[child] += names
+        return fits
+
+    for name in ties:
+        parents = tuple(one for one in kept[name].parents if len(one.names) == 1 or tie(name, one.names))
+        kept[name] = kept[name]._replace(parents=parents)
+    free = [one for one in sums if ties.keys() >= {one.child, *one.parent.names}]
+    return kept, [one for one in free if tie(one.child, one.parent.names)], ties
 
 
 def _find_prevalent(
@@ -342,19 +372,11 @@ def _find_prevalent(
     return find_prevalent(children, steps, places, sources, ancestors)
 
 
-def _in_order(
-    numbers: Mapping[str, Number],
-    determined: Determined,
-    prevalent: Sequence[Prevalent],
-    ties: Mapping[str, Sequence[str]],
-) -> list[str]:
-    """Numbers in an order in which each stands after those that it may equal or be computed from; last the computed."""
+def _in_order(numbers: Mapping[str, Number], determined: Determined, ties: Mapping[str, Sequence[str]]) -> list[str]:
+    """Numbers in an order in which each stands after those that it is tied to; last those that are computed."""
     computed = determined.ancestors
-    after = {name: list(parents) for name, parents in ties.items()}
-    for one in prevalent:
-        after[one.child] += one.formula.parents
     encoded = [name for name in numbers if name not in computed]
-    roots = {name: set[str]().union(*(computed.get(one, {one}) for one in after.get(name, ()))) for name in encoded}
+    roots = {name: set[str]().union(*(computed.get(one, {one}) for one in ties.get(name, ()))) for name in encoded}
     order = ordered(encoded, {name: [one for one in encoded if one in roots[name]] for name in encoded})
     return [*order, *(name for name in numbers if name in computed)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,10 @@ row; and where the column has so few values that there is no rounding to be told
 NOTHING = 0.05
 """Standard deviation of a term, likewise, that is not needed."""
 OFFSET_DIGITS = 15
+TRIMMED, MOSTLY = 0.75, 0.5
+"""Share of the rows that are fitted again, and which must be near a sum in the end."""
+CONCENTRATED, FIRST, FAR = 12, 3, 0.05
+"""How often rows are left out; and after how many times half of the rows must be this near, in standard deviations."""
 
 
 class WeightedSum(NamedTuple):
@@ -128,6 +132,81 @@ def find_weighted_sums(
                 found[child] = one
                 break
     return list(in_order(found))
+
+
+def find_trimmed_sums(
+    numbers: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    sources: Mapping[str, np.ndarray],
+    ancestors: Mapping[str, Collection[str]],
+) -> Iterator[WeightedSum]:
+    """Find the number columns that are weighted sums of two others or more in most rows.
+
+    As `find_weighted_sums`, but by least trimmed squares: the rows that are furthest off are left out, and the rest are
+    fitted again, until those that remain are given to the unit or no better sum is found. A total that a part of the
+    rows breaks by more than others vary is not found.
+
+    Args:
+        numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
+        steps: spacing of the grid of each of these and of the sources, or None.
+        sources: values of the columns that they may be computed from, likewise; these are among them.
+        ancestors: of each source the columns on which it depends, itself among them.
+
+    Yields:
+        Sums that give the values of the rows that remain, at most one for each column; of a column without a grid also
+        the one of least squares, which may be more exact.
+
+    Reference: Rousseeuw, Van Driessen, "Computing LTS regression for large data sets", 2006, section 3 (the steps of
+    concentration).
+    """
+    sources = {name: v for name, v in list(sources.items())[:MOST_SUMMED] if _varies(v)}
+    rows = len(next(iter(sources.values()), []))
+    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
+    quick = {name: values[screen] for name, values in sources.items()}
+    for child in reversed([name for name in numbers if name in sources]):
+        others = {name: values for name, values in quick.items() if child not in ancestors[name]}
+        kept = _trimmed(quick[child], others, steps[child])
+        parents = _needed(quick[child][kept], {name: v[kept] for name, v in others.items()}, steps[child])
+        if not 2 <= len(parents) <= MOST_PARENTS:
+            continue
+        near = {name: quick[name][kept] for name in (child, *parents)}
+        if _by_rank([child, *parents], near, numbers)[0] != child:
+            continue
+        weights = _weights(near[child], [near[name] for name in parents])
+        rest = sources[child] - _added(weights, 0.0, [sources[name] for name in parents])
+        middle = float(np.nanmedian(rest))
+        given = np.abs(rest - middle) <= NEAR * tolerances(sources[child], steps[child])[1]
+        one = _exact(child, parents, steps, {name: sources[name][given] for name in (child, *parents)})
+        if one is not None:
+            yield one
+            if steps[child] is None:
+                yield WeightedSum(child, tuple(parents), tuple(weights), middle)
+
+
+def _trimmed(y: np.ndarray, others: Mapping[str, np.ndarray], step: float | None) -> np.ndarray:
+    """The rows that a weighted sum of others is near, where those are most; else none."""
+    known = ~np.isnan(y)
+    columns = [values for values in others.values() if not np.isnan(values[known]).any() and _varies(values[known])]
+    none = np.zeros(len(y), dtype=bool)
+    if np.count_nonzero(known) < max(FEWEST_ROWS, ROWS_A_WEIGHT * (len(columns) + 1)) or not columns:
+        return none
+    if not _varies(y):
+        return none
+    target, most = y[known], NEAR * tolerances(y, step)[1]
+    spread = float(target.std())
+    terms = np.stack([np.ones(len(target)), *(_centred(one[known]) for one in columns)], 1)
+    near = np.ones(len(target), dtype=bool)
+    for turn in range(CONCENTRATED):
+        weights = np.linalg.lstsq(terms[near], target[near] / spread, rcond=None)[0]
+        off = np.abs(target - spread * (terms @ weights))
+        if turn == FIRST and np.median(off) > FAR * spread:
+            return none
+        near = off <= max(float(np.quantile(off, TRIMMED)), most)
+    near = off <= most
+    if near.mean() < MOSTLY:
+        return none
+    none[known] = near
+    return none
 
 
 def _varies(values: np.ndarray) -> bool:
