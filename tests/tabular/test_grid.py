@@ -46,6 +46,9 @@ def test_floats_of_32_bits_are_told_by_their_digits():
     np.testing.assert_array_equal(grid.as_single(written, 15), written)
     np.testing.assert_array_equal(grid.as_single(written, 17), single)
     np.testing.assert_array_equal(grid.as_single(np.array([np.nan, 0.0]), 15), [np.nan, 0.0])
+    np.testing.assert_array_equal(grid.as_single(grid.plain(single), 17), single)
+    assert [str(np.float32(value)) for value in single] == [str(np.float32(value)) for value in grid.plain(single)]
+    np.testing.assert_array_equal(grid.plain(np.array([np.nan, np.float32(0.7)])), [np.nan, 0.7])
 
 
 def test_whole_steps_are_integers():

@@ -402,14 +402,8 @@ def in_column(position, **changes):
         (in_column(0, step=-1), r"'size' must have fields of the right types, however: step must be above 0"),
         (in_column(0, places=[[3, 2], [3, 1]]), r"'size' must have pairs of increasing powers of ten as its places"),
         (in_column(0, places=[[3, 2.5]]), r"'size' must have pairs .*, however: places=\(\(3, 2\.5\),\) of double"),
-        (
-            in_column(0, single=16),
-            r"'size' must be of floats of 64 bits on a grid, .*however: single=16 and step=",
-        ),
-        (
-            in_column(0, single=15, step=None),
-            r"'size' must be of floats of 64 bits .*single=15 and step=None of",
-        ),
+        (in_column(0, single=16), r"'size' must be of floats of 64 bits, with 15 .*however: single=16 of double"),
+        (in_column(0, single=15, arrow_type="float"), r"'size' must be of floats of 64 bits, .*single=15 of float"),
         (in_column(0, places=[3, 2]), r"'size' must have pairs of increasing powers of ten as its places"),
         (in_column(0, missing=2), r"'size' must have a share of missing cells between 0 and 1, however: missing=2"),
         (
@@ -717,18 +711,21 @@ def test_floats_of_32_bits_in_64_are_the_numbers_that_they_stand_for():
             "exact": exact,
             "written": [float(f"{value:.15g}") for value in exact],
             "read": np.nextafter(exact, generator.choice([-1e9, 1e9], 3_000)),  # as a quick parser has it
-            "true": generator.random(3_000, np.float32).astype(np.float64),
+            "mixed": np.where(generator.random(3_000) < 0.8, exact, generator.random(3_000, np.float32)),
+            "true": generator.random(3_000),
         }
     )
     source = to_arrow(frame)
     schema = Schema.infer(source)
     found = {column.name: (column.step, column.single) for column in schema.columns}
     expected = {"plain": (0.01, None), "exact": (0.01, 17), "written": (0.01, 15), "read": (0.01, 17)}
-    assert found == expected | {"true": (None, None)}
+    assert found == expected | {"mixed": (None, 17), "true": (None, None)}
     assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
     cells = schema.cells(source)
     for name in ("exact", "written", "read"):
         np.testing.assert_array_equal(cells.numbers[name], plain)
+    same = frame["mixed"] == frame["exact"]
+    np.testing.assert_array_equal(cells.numbers["mixed"] == cells.numbers["exact"], same)  # what is equal stays equal
     made = like(back(schema, source), "pandas")
     assert_frame_equal(made.drop(columns="read"), frame.drop(columns="read"), check_exact=True)
     np.testing.assert_array_equal(made["read"], exact)

@@ -39,8 +39,8 @@ class Column:
         step: Number: the spacing of the grid that the values lie on, in the unit of the cells; None without one.
             Identifier: the same.
         single: Number of floats of 64 bits that were floats of 32 bits: with how many digits of those they are written,
-            as found by `scorewise.tabular.grid.single_digits`. Its cells are the numbers of the grid that they stand
-            for: 39.15 for 39.150001525878906.
+            as found by `scorewise.tabular.grid.single_digits`. Its cells are the numbers of fewest digits that they
+            stand for: 39.15 for 39.150001525878906.
         places: Number: down to which place numbers have digits, by their size, where the step allows more: of a pair
             (e, p) those of 10^e and more are whole multiples of 10^p, as found by `scorewise.tabular.grid.find_places`.
         minimum: Number: the smallest value, in the unit of the cells. Identifier: a round number below all values.
@@ -116,10 +116,9 @@ class Column:
             if self.step is not None:
                 grid.decimals(self.step)
             digits = {grid.MOST_DIGITS, grid.EVERY_DIGIT}
-            wide = self.dtype == pa.float64() and self.step is not None
-            if self.single is not None and (self.single not in digits or not wide):
-                must = "be of floats of 64 bits on a grid, with 15 or 17 digits, to hold floats of 32 bits"
-                raise self._refusal(must, f"single={self.single!r} and step={self.step!r} of {self.arrow_type}")
+            if self.single is not None and (self.single not in digits or self.dtype != pa.float64()):
+                must = "be of floats of 64 bits, with 15 or 17 digits, to hold floats of 32 bits"
+                raise self._refusal(must, f"single={self.single!r} of {self.arrow_type}")
             if self.places is not None and (family not in {"integer", "float"} or not grid.is_places(self.places)):
                 must = "have pairs of increasing powers of ten as its places if it is of integers or floats, or none"
                 raise self._refusal(must, f"places={self.places!r} of {self.arrow_type}")
@@ -266,10 +265,11 @@ class Column:
             found = dtype.family(array.type)
         if family in _NUMERIC and found in {"boolean", *_NUMERIC}:
             values = dtype.floats(array)
-            narrow = found == "float" and array.type.bit_width < 64
-            if self.step is not None and (narrow or self.single is not None):
+            if self.single is not None:
+                return np.where(np.isinf(values), values, grid.plain(values))
+            if self.step is not None and found == "float" and array.type.bit_width < 64:
                 snapped = grid.snap(values, self.step)
-                width = array.type.to_pandas_dtype() if narrow else np.float32
+                width = array.type.to_pandas_dtype()
                 return np.where(snapped.astype(width) == values.astype(width), snapped, values)
             return values
         if family == "duration" and found in _NUMERIC:

@@ -92,6 +92,23 @@ def as_single(values: np.ndarray, digits: int) -> np.ndarray:
     return np.array([float(f"{value:.{digits}g}") for value in distinct.tolist()])[place]
 
 
+def plain(values: np.ndarray) -> np.ndarray:
+    """Give the numbers of fewest digits that are the same floats of 32 bits.
+
+    >>> plain(np.array([39.150001525878906, 0.1])).tolist()
+    [39.15, 0.1]
+
+    Args:
+        values: (N,) float64; NaN stays NaN.
+
+    Returns:
+        (N,) float64.
+    """
+    with np.errstate(over="ignore"):  # huge numbers are no floats of 32 bits
+        distinct, place = np.unique(values.astype(np.float32), return_inverse=True)
+    return np.array([float(str(value)) for value in distinct])[place]
+
+
 def decimals(grid_step: float) -> int:
     """Count the decimals of a step.
 

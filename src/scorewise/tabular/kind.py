@@ -84,7 +84,8 @@ class _Draft:
             step = grid.step(values, self.array.type.bit_width)
             if step is None and self.array.type.bit_width == _WIDE:
                 single = grid.single_digits(values)
-                step = None if single is None else grid.step(values, _NARROW)
+                if single is not None:
+                    step, values = grid.step(values, _NARROW), grid.plain(values)
             if step is not None:
                 values = grid.snap(values, step)
         else:
@@ -96,7 +97,7 @@ class _Draft:
             kind = self._kind(distinct, step, is_target=is_target)
             kind = "number" if kind == "identifier" and moments is not None else kind
         if kind == "number":
-            return self._number(distinct, step, None if step is None else single) if moments is None else moments
+            return self._number(distinct, step, single) if moments is None else moments
         if kind == "identifier":
             return self._integer_identifier(distinct, step)
         return self._levels(kind, level.distinct(self.array))
