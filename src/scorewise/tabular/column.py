@@ -38,9 +38,9 @@ class Column:
         value: Constant: the one level that is there; None where all cells are missing.
         step: Number: the spacing of the grid that the values lie on, in the unit of the cells; None without one.
             Identifier: the same.
-        single: Number of floats of 64 bits that were floats of 32 bits: with how many digits of those they are written,
-            as found by `scorewise.tabular.grid.single_digits`. Its cells are the numbers of fewest digits that they
-            stand for: 39.15 for 39.150001525878906.
+        single: Number of floats of 64 bits that were floats of 32 bits: the form that they have now, as found by
+            `scorewise.tabular.grid.single_form`. Its cells are the numbers of fewest digits that they stand for: 39.15
+            for 39.150001525878906.
         places: Number: down to which place numbers have digits, by their size, where the step allows more: of a pair
             (e, p) those of 10^e and more are whole multiples of 10^p, as found by `scorewise.tabular.grid.find_places`.
         minimum: Number: the smallest value, in the unit of the cells. Identifier: a round number below all values.
@@ -67,7 +67,7 @@ class Column:
     levels: tuple[Level, ...] | None = None
     value: Level | None = None
     step: float | None = None
-    single: int | None = None
+    single: grid.SingleForm | None = None
     places: grid.Places | None = None
     minimum: float | None = None
     maximum: float | None = None
@@ -115,9 +115,8 @@ class Column:
                 raise self._refusal("have an origin and a tick", f"origin={self.origin!r} and tick={self.tick!r}")
             if self.step is not None:
                 grid.decimals(self.step)
-            digits = {grid.MOST_DIGITS, grid.EVERY_DIGIT}
-            if self.single is not None and (self.single not in digits or self.dtype != pa.float64()):
-                must = "be of floats of 64 bits, with 15 or 17 digits, to hold floats of 32 bits"
+            if self.single is not None and (self.single not in grid.SINGLE_FORMS or self.dtype != pa.float64()):
+                must = f"be of floats of 64 bits, in a form among {', '.join(grid.SINGLE_FORMS)}, to be of 32"
                 raise self._refusal(must, f"single={self.single!r} of {self.arrow_type}")
             if self.places is not None and (family not in {"integer", "float"} or not grid.is_places(self.places)):
                 must = "have pairs of increasing powers of ten as its places if it is of integers or floats, or none"

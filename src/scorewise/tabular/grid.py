@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,9 +12,10 @@ Places = tuple[tuple[int, int], ...]
 """Pairs (e, p), e increasing: numbers of 10^e and more, up to the next pair, have no digits below the place 10^p."""
 MOST_DIGITS = 15
 """Significant digits that every float tells apart."""
-EVERY_DIGIT = 17
-"""Significant digits that tell every float from its neighbours."""
-_NEXT = 5e-15  # share of a float that 15 digits leave open
+SingleForm = Literal["exact", "written", "read"]
+SINGLE_FORMS: tuple[SingleForm, ...] = get_args(SingleForm)
+_DIGITS = 17  # that a float without a grid has
+_NEXT, _BLURRED = 5e-15, 1e-9  # share of a float that 15 digits leave open, and one that no form does
 _EVIDENCE = 9.0
 _FARTHEST = 400  # power of ten
 _FEWEST = 5  # numbers of a size that may tell of themselves
@@ -52,44 +54,63 @@ def step(values: np.ndarray, bits: int = 64) -> float | int | None:
     return None
 
 
-def single_digits(values: np.ndarray) -> int | None:
-    """Tell whether floats of 64 bits hold what floats of 32 bits were, and with how many significant digits.
+def single_form(values: np.ndarray) -> SingleForm | None:
+    """Tell whether floats of 64 bits hold what floats of 32 bits were, and in which form.
 
-    >>> single_digits(np.array([39.150001525878906, 0.5])), single_digits(np.array([39.1500015258789, 0.5]))
-    (17, 15)
-
-    A database gives its floats of 32 bits as they are; R writes 15 digits of them, and what reads a file may take the
-    next float of 64 bits for the one that is written.
+    >>> single_form(np.array([39.150001525878906, 0.5])), single_form(np.array([39.1500015258789, 0.5]))
+    ('exact', 'written')
 
     Args:
         values: (N,) finite float64.
 
     Returns:
-        15 where they are floats of 32 bits to 15 digits, 17 where they are those themselves or next to them, else None.
+        The form that most of the distinct values have to the last bit, and all to what 15 digits tell: "exact" as a
+        database gives them, "written" with 15 digits as R writes them, "read" with 17 digits as pandas before version 3
+        reads them, which may take the next float for the one that is written. None where they were no floats of 32
+        bits.
     """
-    single = as_single(values, EVERY_DIGIT)
-    if not (np.abs(single - values) <= _NEXT * np.abs(values)).all():
+    distinct = np.unique(values)
+    if not (np.abs(as_single(distinct, "exact") - distinct) <= _BLURRED * np.abs(distinct)).all():
         return None
-    exact = np.array_equal(single, values)
-    return MOST_DIGITS if not exact and np.array_equal(as_single(values, MOST_DIGITS), values) else EVERY_DIGIT
+    found = {form: as_single(distinct, form) for form in SINGLE_FORMS}
+    near = [form for form, one in found.items() if (np.abs(one - distinct) <= _NEXT * np.abs(distinct)).all()]
+    return max(near, key=lambda form: np.count_nonzero(found[form] == distinct), default=None)
 
 
-def as_single(values: np.ndarray, digits: int) -> np.ndarray:
-    """Give the nearest floats of 32 bits, as `single_digits` finds them.
+def as_single(values: np.ndarray, form: SingleForm) -> np.ndarray:
+    """Give the nearest floats of 32 bits in a form that `single_form` finds.
 
     Args:
         values: (N,) float64; NaN stays NaN.
-        digits: 17 or 15.
+        form: "exact", "written" or "read".
 
     Returns:
         (N,) float64.
     """
     with np.errstate(over="ignore"):  # huge numbers are no floats of 32 bits
         single = values.astype(np.float32).astype(np.float64)
-    if digits == EVERY_DIGIT:
+    if form == "exact":
         return single
     distinct, place = np.unique(single, return_inverse=True)
-    return np.array([float(f"{value:.{digits}g}") for value in distinct.tolist()])[place]
+    take = _written if form == "written" else _read
+    return np.array([take(value) for value in distinct.tolist()])[place]
+
+
+def _written(value: float) -> float:
+    return float(f"{value:.{MOST_DIGITS}g}")
+
+
+def _read(value: float) -> float:
+    """What pandas 2 reads of a float that is written with all of its digits, which it adds up as floats."""
+    text, _, exponent = repr(abs(value)).partition("e")
+    whole, _, decimals = text.partition(".")
+    if not whole.isdecimal():  # no number
+        return value
+    number = 0.0
+    for digit in (whole + decimals)[:_DIGITS]:
+        number = 10.0 * number + float(digit)
+    power = int(exponent or 0) + len(whole) - min(_DIGITS, len(whole + decimals))
+    return math.copysign(number * 10.0**power if power > 0 else number / 10.0**-power, value)
 
 
 def plain(values: np.ndarray) -> np.ndarray:
@@ -228,7 +249,7 @@ def _places(sizes: np.ndarray, grid_step: float | None) -> Places:
         return ()
     exponent = _exponent(sizes)
     finest, free = _last_place(grid_step)
-    floor = exponent - EVERY_DIGIT + 1 if grid_step is None else np.full(len(sizes), float(finest))
+    floor = exponent - _DIGITS + 1 if grid_step is None else np.full(len(sizes), float(finest))
     last = _last_digit(sizes, exponent, floor)
     every, first, group, counts = np.unique(exponent, return_index=True, return_inverse=True, return_counts=True)
     least, own = floor[first], np.full(len(every), np.inf)

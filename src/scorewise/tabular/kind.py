@@ -75,7 +75,7 @@ class _Draft:
         encoded = pa.types.is_dictionary(self.array.type)
         if encoded or family in {"text", "boolean"}:
             return self._qualitative(kind, is_target=is_target)
-        single: int | None = None
+        single: grid.SingleForm | None = None
         if family in _TEMPORAL:
             values = dtype.integers(self.array)
             step: float | None = 1
@@ -83,7 +83,7 @@ class _Draft:
             values = dtype.floats(self.array)
             step = grid.step(values, self.array.type.bit_width)
             if step is None and self.array.type.bit_width == _WIDE:
-                single = grid.single_digits(values)
+                single = grid.single_form(values)
                 if single is not None:
                     step, values = grid.step(values, _NARROW), grid.plain(values)
             if step is not None:
@@ -233,7 +233,7 @@ class _Draft:
             return Column(kind=kind, levels=level.to_json(levels), value=value, **self.same)
         return Column(kind=kind, levels=level.to_json(levels), **self.same)
 
-    def _number(self, distinct: np.ndarray, step: float | None, single: int | None = None) -> Column:
+    def _number(self, distinct: np.ndarray, step: float | None, single: grid.SingleForm | None = None) -> Column:
         if len(distinct) < 2:
             raise self._refusal("hold two values or more to be a number", "one value")
         family = dtype.family(self.array.type)
