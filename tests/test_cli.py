@@ -121,9 +121,9 @@ BAD_CSV = {
         b"a\n" + b"".join(b"%d.5\n" % (i * i) for i in range(40)),
         "A table must have 2 columns or more that can be learned, however: one column, 'a'",
     ),
-    "an all-missing column": (
-        b"a,b,c\n" + b"".join(b"%d,,%d.5\n" % (i % 3, i * i) for i in range(40)),
-        "all cells of 'b' are missing",
+    "an all-missing column beside one": (
+        b"a,b\n" + b"".join(b"%d.5,\n" % (i * i) for i in range(40)),
+        "A table must have 2 columns or more that can be learned, however: one column, 'a' (besides 'b' (constant))",
     ),
 }
 

@@ -147,7 +147,7 @@ def test_few_rows_are_calibrated_alone(levels_of: Callable[[TableDenoiser], list
 
 
 def test_a_brief_training_is_not_followed_by_a_longer_correction() -> None:
-    network, codec, table = _untrained(_frame(2_010, 0.9))
+    network, codec, table = _untrained(_frame(2_010, 0.98))
     brief = 2_010 // ROWS_A_STEP
     few, many = (returned(correct(copy.deepcopy(network), codec, table, n, seed=0)).rejection for n in (brief, STEPS))
     assert few is not None

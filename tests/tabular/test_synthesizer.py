@@ -373,7 +373,7 @@ def test_bad_parameters_are_refused(fitted: Synthesizer) -> None:
         (pd.DataFrame({"a": [[1], [2], [3], [4]], "b": [1, 2, 3, 4]}), "a"),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), "a"),
         (pd.DataFrame({"a": [1.0, float("inf"), 2.0], "b": [1, 2, 3]}), "infinite"),
-        (pd.DataFrame({"a": [None, None, None], "b": [1, 2, 3]}), "missing"),
+        (pd.DataFrame({"a": [None, None, None], "b": [1, 2, 3]}), "one column, 'b' .besides 'a' .constant"),
         (pd.DataFrame({"a": [1], "b": [2]}), "2 rows"),
         (pd.DataFrame({"a": [1, 2, 3]}), "one column"),
         (pd.DataFrame({f"c{i}": [0.5, 1.5, 2.5] for i in range(2_000)}), "1,000 columns"),
