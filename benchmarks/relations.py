@@ -8,10 +8,11 @@ staff of whom no one is longer in a role than at the firm, and rides that follow
 these also logged with days and times as integers; rows of Beijing's air with its year, month, day and hour as one
 moment, and of Adult with six of its columns spread over zeros and ones; customers with postal codes, of which a
 town has several, and its state; plots of land with their areas and prices a square metre, some typed wrongly; loans
-graded by a score, with classes of incomes; and pupils with the codes of their schools in three years. Each is fitted by
-default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their hours,
-weekdays and months as columns more. With `--against` the package in another folder is measured, too, in a process of
-its own. A table that is in the JSON file is measured again only if it is named.
+graded by a score, with classes of incomes; pupils with the codes of their schools in three years; bills with totals, of
+which some were typed wrongly; and meters that were read into floats of 32 bits. Each is fitted by default, and as many
+rows as it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as
+columns more. With `--against` the package in another folder is measured, too, in a process of its own. A table that is
+in the JSON file is measured again only if it is named.
 """
 
 import argparse
@@ -236,6 +237,43 @@ def moved(pupils: pd.DataFrame) -> float:
     return float((step == 1).any(axis=1).mean())
 
 
+def bills(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Bills: what four things cost, of which some are often nothing, and the total, but for some rows."""
+    plan = rng.choice(list("abc"), rows, p=[0.5, 0.3, 0.2])
+    size = rng.normal(4.5 + 0.5 * (plan == "a"), 0.6, rows)
+    parts = {name: np.exp(size + rng.normal(0, 0.6, rows)).round(2) for name in ("visits", "drugs", "travel", "aids")}
+    for name, share in (("drugs", 0.8), ("travel", 0.4), ("aids", 0.3)):
+        parts[name] *= rng.random(rows) < share
+    total = np.sum(list(parts.values()), axis=0).round(2)
+    total = np.where(rng.random(rows) < 0.03, rng.permutation(total), total)
+    return pd.DataFrame({"plan": plan, **parts, "total": total})
+
+
+def unadded(bills: pd.DataFrame) -> float:
+    """The share of rows whose total is within a tenth of the sum, and not that."""
+    off = np.abs(bills["total"] - bills[["visits", "drugs", "travel", "aids"]].sum(axis=1))
+    return float(((off > 0.0051) & (off < 0.1 * bills["total"])).mean())
+
+
+def meters(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Meters: what was used, at which of 300 tariffs, what that cost and its logarithm, all floats of 32 bits."""
+    user = rng.integers(0, 3, rows)
+    tariffs = np.random.default_rng(0).lognormal(-1.3, 0.3, 300)
+    used = rng.lognormal(4 + user, 0.7).round(1).astype(np.float32)
+    rate = tariffs[np.minimum(rng.geometric(0.01, rows) + 20 * user, 299)].astype(np.float32)
+    columns = {"used": used, "rate": rate, "cost": used * rate, "log": np.log(used * rate)}
+    wide = {name: values.astype(np.float64) for name, values in columns.items()}
+    return pd.DataFrame({"user": np.array(["home", "shop", "works"])[user], **wide})
+
+
+def unread(meters: pd.DataFrame) -> float:
+    """The share of rows with a tariff that there is not, or a cost that is no float of 32 bits, or wrong."""
+    known = np.isin(meters["rate"], np.random.default_rng(0).lognormal(-1.3, 0.3, 300).astype(np.float32))
+    cost = meters["cost"].to_numpy()
+    wrong = (cost.astype(np.float32) != cost) | (np.abs(cost / (meters["used"] * meters["rate"]) - 1) > 2e-7)
+    return float((~known | wrong).mean())
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
@@ -244,8 +282,10 @@ BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "plots": near_miss,
     "graded": misgraded,
     "pupils": moved,
+    "bills": unadded,
+    "meters": unread,
 }
-"""The share of rows with what no row of a table has; of plots and pupils, hardly any."""
+"""The share of rows with what no row of a table has; of plots, pupils and bills, hardly any."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
@@ -259,6 +299,8 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "plots": plots,
     "graded": graded,
     "pupils": pupils,
+    "bills": bills,
+    "meters": meters,
 }
 TABLES = ("magic", *MADE_UP)
 

@@ -238,6 +238,22 @@ def test_a_total_that_some_rows_break_comes_back_and_adds_up_elsewhere() -> None
     assert abs(_adds_up(fake).mean() - _adds_up(frame).mean()) < 0.03
 
 
+@pytest.mark.parametrize("equal", [False, True])
+def test_what_comes_after_a_number_that_a_moment_gives_is_decoded_after_the_moment(equal: bool) -> None:
+    rng = np.random.default_rng(4)
+    day, extra = rng.integers(0, 9_000, _ROWS), rng.integers(100, 9_999, _ROWS)
+    wrong = rng.random(_ROWS) < 0.15
+    told = np.where(wrong, rng.permutation(day), day) if equal else day + extra + 9 * wrong * rng.permutation(extra)
+    moments = pd.Timestamp("1990-01-01") + pd.to_timedelta(day, unit="D")
+    frame = pd.DataFrame({"told": told, "extra": extra, "moment": moments, "number": day})
+    codec = Codec.fit(frame)
+    assert [(one.child, one.parents) for one in codec.structure.determined.formulas] == [("number", ("moment",))]
+    assert codec.structure.numbers["told"].modes == 2
+    assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
+    made = codec.decode(np.random.default_rng(0).normal(size=(1_000, codec.layout.width))).to_pandas()
+    assert ((made["told"] == made["number"] + (0 if equal else made["extra"])).mean()) > 0.2
+
+
 def test_what_a_formula_tells_is_not_told_twice() -> None:
     rng = np.random.default_rng(8)
     length, height = rng.integers(50, 4_000, _ROWS), np.where(rng.random(_ROWS) < 0.06, 1, rng.integers(2, 90, _ROWS))

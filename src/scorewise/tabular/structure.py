@@ -85,9 +85,12 @@ class Structure(NamedTuple):
         compared = {**values, **{one.column: _held(one, schema, cells) for one in prevalent}}
         for formula in prevalent:
             numbers[formula.child] = _mostly(numbers[formula.child], formula, values, compared[formula.column])
+        # moments are tied to no other column, so each may come after those of which fewer are missing, unless a number
+        # is tied to one that is computed from them
+        others = [name for name in ties if name not in temporal]
+        late = temporal.difference(*(before(name, determined.ancestors, ties) for name in others))
         order = _in_order(numbers, determined, ties)
-        # moments are tied to no other column, so each may come after those of which fewer are missing
-        order = sorted(order, key=lambda name: (name in temporal, columns[name].missing * (name in temporal)))
+        order = sorted(order, key=lambda name: (name in late, columns[name].missing * (name in late)))
         numbers = {name: numbers[name] for name in order}
 
         free = {name: columns[name] for name in numbers if name not in children}
