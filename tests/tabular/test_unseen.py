@@ -35,6 +35,15 @@ def _staff(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
     )
 
 
+def _ranked(rows: int = ROWS) -> pd.DataFrame:
+    """Pupils, how many hundreds are in their year, which rank they have, and what share of the year that is."""
+    generator = np.random.default_rng(3)
+    size = np.rint(generator.lognormal(4.5, 0.8, rows)) + 1
+    rank = np.ceil(size * generator.beta(1.2, 1.2, rows))
+    columns = {"size": size / 100, "rank": rank, "share": 100 * rank / size}
+    return pd.DataFrame({**columns, "mark": generator.normal(size=rows)})
+
+
 def _found(frame: pd.DataFrame) -> tuple[Unseen, Schema, Cells]:
     table = to_arrow(frame)
     schema = Schema.infer(table)
@@ -214,3 +223,34 @@ def test_a_bound_holds_though_two_numbers_were_typed_wrongly_but_not_three() -> 
     few = _staff(1_900)
     few.loc[:1, "firm"] += 10_000  # two of fewer than two thousand
     assert ("work", "firm") not in _found(few)[0].bounds
+
+
+def test_nothing_is_computed_beyond_the_table() -> None:
+    frame = _ranked()
+    table = to_arrow(frame)
+    codec = Codec.fit(table)
+    computed = codec.structure.determined.formulas
+    assert [one.child for one in computed] == ["share"]
+    cells = codec.schema.cells(table)
+    unseen = find_unseen(codec.schema, cells, computed=computed)
+    assert unseen.beyond == computed
+    assert unseen.allowed(codec.schema, cells).all()
+    above = Cells({**cells.numbers, "rank": np.where(np.arange(ROWS) < 30, 200 * cells.numbers["size"], 1)}, {})
+    assert (~unseen.allowed(codec.schema, above)).sum() >= 30
+    again = Unseen.from_parts(json.loads(json.dumps(unseen.to_json())), unseen.arrays(), codec.schema, computed)
+    assert again.beyond == computed
+    with pytest.raises(ValueError, match=r"must be computed, however: \['share'\] are not"):
+        Unseen.from_parts(unseen.to_json(), unseen.arrays(), codec.schema)
+    narrow = unseen.narrowed(codec.schema, above)
+    assert narrow.beyond == computed
+    assert narrow.left < 1
+    assert unseen.narrowed(codec.schema, cells).beyond == ()  # where a model does not err
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_a_share_of_a_sample_is_what_it_is_computed_from(clip: bool) -> None:
+    synthesizer = Synthesizer(seed=0, clip=clip, time_limit=0.03).fit(_ranked())
+    fake = synthesizer.sample(2_000, seed=1)
+    np.testing.assert_allclose(fake["share"], fake["rank"] / fake["size"], rtol=1e-6)
+    assert len(synthesizer.unseen_.beyond) == clip
+    assert (fake["share"] <= 100).all() or not clip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple, Self
 
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from scorewise.tabular import dtype, rows
 from scorewise.tabular.column import Column
+from scorewise.tabular.formula import Formula, tolerances
 from scorewise.tabular.relation import ROUNDING, entropy
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import number_codes
+from scorewise.tabular.weighted import WeightedSum
 
 EXPECTED = 20
 """Rows of independent columns that make it no accident that there is none."""
@@ -37,16 +39,18 @@ class Unseen(NamedTuple):
         apart: pairs of columns, and which of their pairs of codes no row has, bool, shape (K, L).
         values: values of number columns with few of them, increasing, by name; none of one whose cells are known to be
             missing or not, and no more.
+        beyond: what computes columns, of which no value is beyond those of the table.
         left: the share of a model's rows that have nothing of it.
     """
 
     bounds: tuple[tuple[str, str], ...]
     apart: tuple[tuple[str, str, np.ndarray], ...]
     values: dict[str, np.ndarray]
+    beyond: tuple[Formula | WeightedSum, ...] = ()
     left: float = 1.0
 
     def __bool__(self) -> bool:
-        return bool(self.bounds or self.apart)
+        return bool(self.bounds or self.apart or self.beyond)
 
     def allowed(self, schema: Schema, cells: Cells) -> np.ndarray:
         """Tell which rows have nothing that no row of the table has.
@@ -80,16 +84,17 @@ class Unseen(NamedTuple):
             if still.mean() >= LEAST_KEPT:
                 left = still
                 kept.add(place)
-        split = len(self.bounds)
+        splits = len(self.bounds), len(self.bounds) + len(self.apart)
         bounds = tuple(bound for place, bound in enumerate(self.bounds) if place in kept)
-        apart = tuple(pair for place, pair in enumerate(self.apart, split) if place in kept)
+        apart = tuple(pair for place, pair in enumerate(self.apart, splits[0]) if place in kept)
+        beyond = tuple(one for place, one in enumerate(self.beyond, splits[1]) if place in kept)
         used = {name for first, second, _ in apart for name in (first, second)}
         values = {name: known for name, known in self.values.items() if name in used}
-        return Unseen(bounds, apart, values, float(left.mean()))
+        return Unseen(bounds, apart, values, beyond, float(left.mean()))
 
     def _broken(self, schema: Schema, cells: Cells) -> list[np.ndarray]:
-        """For each bound, then for each pair kept apart, which rows have what no row has."""
-        values = schema.numeric(cells) if self.bounds else {}
+        """For each bound, for each pair kept apart, then for what is computed, which rows have what no row has."""
+        values = schema.numeric(cells) if self.bounds or self.beyond else {}
         found = [_below(schema.column(first), schema.column(second), values) for first, second in self.bounds]
         sizes = {
             name: size
@@ -97,13 +102,15 @@ class Unseen(NamedTuple):
             for name, size in zip((first, second), table.shape, strict=True)
         }
         codes = {name: _codes(name, cells, self.values, size) for name, size in sizes.items()}
-        return found + [table[codes[first], codes[second]] for first, second, table in self.apart]
+        found += [table[codes[first], codes[second]] for first, second, table in self.apart]
+        return found + [_outside(schema.column(one.child), one.of(values)) for one in self.beyond]
 
     def to_json(self) -> dict[str, Any]:
         """Give what is not an array."""
         apart = [[first, second, *table.shape] for first, second, table in self.apart]
         bounds = [list(pair) for pair in self.bounds]
-        return {"bounds": bounds, "apart": apart, "values": list(self.values), "left": self.left}
+        beyond = [one.child for one in self.beyond]
+        return {"bounds": bounds, "apart": apart, "values": list(self.values), "beyond": beyond, "left": self.left}
 
     def arrays(self) -> dict[str, Tensor]:
         """Give the arrays by name; together with `to_json` they are what no row has."""
@@ -112,13 +119,20 @@ class Unseen(NamedTuple):
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in (tables | values).items()}
 
     @classmethod
-    def from_parts(cls, said: Mapping[str, Any], arrays: Mapping[str, Tensor], schema: Schema) -> Self:
+    def from_parts(
+        cls,
+        said: Mapping[str, Any],
+        arrays: Mapping[str, Tensor],
+        schema: Schema,
+        computed: Sequence[Formula | WeightedSum] = (),
+    ) -> Self:
         """Rebuild it from `to_json` and `arrays`.
 
         Args:
             said: the plain form.
             arrays: the arrays by name.
             schema: what the table is.
+            computed: what computes columns of it.
 
         Returns:
             What no row has.
@@ -146,28 +160,33 @@ class Unseen(NamedTuple):
             raise ValueError(f"{LEAST_KEPT} of a model's rows must be left at least, and 1 at most, however: {left}")
         if strange := (values.keys() - numbers) | ({name for pair in bounds for name in pair} - known):
             raise ValueError(f"bounds and values must be of columns that are numbers, however: {sorted(strange)}")
-        return cls(bounds, tuple(apart), values, left)
+        by_name = {one.child: one for one in computed}
+        if strange := set(said["beyond"]) - by_name.keys():
+            raise ValueError(f"what is not to be beyond the table must be computed, however: {sorted(strange)} are not")
+        return cls(bounds, tuple(apart), values, tuple(by_name[name] for name in said["beyond"]), left)
 
 
-def find_unseen(schema: Schema, cells: Cells, seed: int = 0) -> Unseen:
+def find_unseen(schema: Schema, cells: Cells, seed: int = 0, computed: Sequence[Formula | WeightedSum] = ()) -> Unseen:
     """Find what no row has, though `EXPECTED` rows or more would have it if columns were independent.
 
     That is one number being below another (a total below its part, an end before its start), and two codes together
     (a state and a city elsewhere; a cell that is there beside one that is missing). Codes are levels, values of numbers
     that have few, and whether other numbers are missing. What none of the table's rows has next to none of further rows
     would have, so next to nothing that could be is left out of a sample by this. A bound may be broken by `MOST_WRONG`
-    rows, one of `ROWS_EACH` at most: a single number that was typed wrongly would hide it.
+    rows, one of `ROWS_EACH` at most: a single number that was typed wrongly would hide it. Nor is what a column is
+    computed to be beyond its values in the table, such as the share that a rank above the number of those ranked is.
 
     Args:
         schema: what the table is.
         cells: of its N rows.
         seed: of the order in which columns are independent.
+        computed: what computes columns, in every row.
 
     Returns:
         What no row has.
     """
     generator = np.random.default_rng(seed)
-    return Unseen(_find_bounds(schema, cells, generator), *_find_apart(schema, cells))
+    return Unseen(_find_bounds(schema, cells, generator), *_find_apart(schema, cells), tuple(computed))
 
 
 def _find_bounds(schema: Schema, cells: Cells, generator: np.random.Generator) -> tuple[tuple[str, str], ...]:
@@ -203,6 +222,14 @@ def _below(first: Column, second: Column, values: Mapping[str, np.ndarray]) -> n
             apart = left * first.tick_ns - right * second.tick_ns + float(first.origin_ns - second.origin_ns)
             below = apart < -_TOLERANCE_NS
     return below
+
+
+def _outside(column: Column, computed: np.ndarray) -> np.ndarray:
+    """Where what is computed of a column is beyond its range by more than rounding, shape (N,)."""
+    low, high = float(column.minimum or 0.0), float(column.maximum or 0.0)
+    slack = tolerances(np.array([low, high]), column.step)[1]
+    outside: np.ndarray = (computed < low - slack) | (computed > high + slack)
+    return outside
 
 
 def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.ndarray], ...], dict[str, np.ndarray]]:
