@@ -109,6 +109,16 @@ def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
     assert (discounts(places, counts, light, NO_ENDINGS)[light] > 0.5).all()
 
 
+def test_weights_of_which_nearly_half_are_new_are_no_list() -> None:
+    rng = np.random.default_rng(9)
+    weights = rng.choice(rng.integers(10_000, 900_000, 70_000), (2, 30_000), p=rng.dirichlet(np.ones(70_000)))
+    marginal = Marginal.fit(weights[0], 1.0)
+    found = marginal.invert(rng.random(30_000))
+    shares = [np.isin(one, weights[0]).mean() for one in (found, weights[1])]
+    assert 0.5 < shares[1] < 0.55
+    assert abs(shares[0] - shares[1]) < 0.05
+
+
 def test_endings_of_a_list_are_not_discounted_and_others_are() -> None:
     rng = np.random.default_rng(7)
     tariffs = 1_000 * rng.choice(rng.choice(2_000, 60, replace=False), 300)  # whole thousands, of a list

@@ -10,7 +10,7 @@ FREQUENT = 3, 2
 """How many values have a frequent ending: more than these, and these times chance."""
 NEIGHBOURS, FEWEST_ROWS = 10, 20
 """Values to each side by which it is told how dense they are, and rows without which it is not told."""
-OFTEN = 2.0, 0.1, 0.5
+OFTEN = 2.0, 0.1, 0.55
 """How much more often than chance has it values recur that are from a list: these times, and this share of the rows;
 and the share of the rows in which they do at least."""
 NO_ENDINGS = np.zeros(1, dtype=bool)
