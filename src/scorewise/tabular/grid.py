@@ -13,6 +13,8 @@ Places = tuple[tuple[int, int], ...]
 MOST_DIGITS = 15
 """Significant digits that every float tells apart."""
 SingleForm = Literal["exact", "written", "read"]
+SINGLE_DIGITS = 9
+"""Significant digits that tell every float of 32 bits from its neighbours."""
 SINGLE_FORMS: tuple[SingleForm, ...] = get_args(SingleForm)
 _DIGITS = 17  # that a float without a grid has
 _NEXT, _BLURRED = 5e-15, 1e-9  # share of a float that 15 digits leave open, and one that no form does
@@ -64,7 +66,7 @@ def single_form(values: np.ndarray) -> SingleForm | None:
         values: (N,) finite float64.
 
     Returns:
-        The form that most of the distinct values have to the last bit, and all to what 15 digits tell: "exact" as a
+        The form that most of some distinct values have to the last bit, and all to what 15 digits tell: "exact" as a
         database gives them, "written" with 15 digits as R writes them, "read" with 17 digits as pandas before version 3
         reads them, which may take the next float for the one that is written. None where they were no floats of 32
         bits.
@@ -72,6 +74,7 @@ def single_form(values: np.ndarray) -> SingleForm | None:
     distinct = np.unique(values)
     if not (np.abs(as_single(distinct, "exact") - distinct) <= _BLURRED * np.abs(distinct)).all():
         return None
+    distinct = distinct[:: max(1, len(distinct) // _FEW)]
     found = {form: as_single(distinct, form) for form in SINGLE_FORMS}
     near = [form for form, one in found.items() if (np.abs(one - distinct) <= _NEXT * np.abs(distinct)).all()]
     return max(near, key=lambda form: np.count_nonzero(found[form] == distinct), default=None)
@@ -126,8 +129,16 @@ def plain(values: np.ndarray) -> np.ndarray:
         (N,) float64.
     """
     with np.errstate(over="ignore"):  # huge numbers are no floats of 32 bits
-        distinct, place = np.unique(values.astype(np.float32), return_inverse=True)
-    return np.array([float(str(value)) for value in distinct])[place]
+        single, place = np.unique(values.astype(np.float32), return_inverse=True)
+    found = single.astype(np.float64)
+    left = np.isfinite(found) & (found != 0)
+    exponent = _exponent(np.where(left, np.abs(found), 1.0))
+    for digits in range(1, SINGLE_DIGITS + 1):
+        rounded = _round(found, exponent - digits + 1)
+        with np.errstate(over="ignore"):
+            same = left & (rounded.astype(np.float32) == single)
+        found, left = np.where(same, rounded, found), left & ~same
+    return found[place]
 
 
 def decimals(grid_step: float) -> int:
