@@ -729,6 +729,8 @@ def test_floats_of_32_bits_in_64_are_the_numbers_that_they_stand_for():
     cells = schema.cells(source)
     for name in ("exact", "written", "read", "near"):
         np.testing.assert_array_equal(cells.numbers[name], plain)
+    mixed = schema.column("mixed")
+    assert (mixed.minimum, mixed.maximum) == (cells.numbers["mixed"].min(), cells.numbers["mixed"].max())
     same = frame["mixed"] == frame["exact"]
     np.testing.assert_array_equal(cells.numbers["mixed"] == cells.numbers["exact"], same)  # what is equal stays equal
     made = like(back(schema, source), "pandas")
@@ -757,6 +759,8 @@ def test_a_column_that_is_missing_altogether_stays_so():
     schema = Schema.infer(source)
     assert {column.name for column in schema.columns if column.kind == "constant"} == {*frame} - {"x", "y"}
     assert schema.column("levels").levels == ("j", "k")
+    with pytest.raises(TableError, match="'real' must have a value to be of kind number, however: all cells are miss"):
+        Schema.infer(source, overrides={"real": {"kind": "number"}})
     assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
     assert back(schema, source).equals(source)
     assert_frame_equal(like(schema.restore(schema.cells(source), 200, 0), "pandas"), frame)

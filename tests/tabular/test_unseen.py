@@ -247,6 +247,17 @@ def test_nothing_is_computed_beyond_the_table() -> None:
     assert unseen.narrowed(codec.schema, cells).beyond == ()  # where a model does not err
 
 
+def test_what_is_rounded_down_to_the_ends_of_a_table_is_not_beyond_it() -> None:
+    frame = _ranked()
+    frame["share"] = (frame["share"] / 7).round(1)
+    frame = frame[frame["share"] < frame["share"].max()]  # of the largest many were rounded down to it
+    codec = Codec.fit(frame)
+    (computed,) = codec.structure.determined.formulas
+    cells = codec.schema.cells(to_arrow(frame))
+    assert (computed.of(cells.numbers) > frame["share"].max()).any()
+    assert find_unseen(codec.schema, cells, computed=[computed]).allowed(codec.schema, cells).all()
+
+
 @pytest.mark.parametrize("clip", [True, False])
 def test_a_share_of_a_sample_is_what_it_is_computed_from(clip: bool) -> None:
     synthesizer = Synthesizer(seed=0, clip=clip, time_limit=0.03).fit(_ranked())
