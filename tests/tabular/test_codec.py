@@ -14,8 +14,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scorewise.tabular.codec import MOST_ONE_HOT, Codec
+from scorewise.tabular.codec import Codec
 from scorewise.tabular.relation import Combination
+from scorewise.tabular.structure import MOST_ONE_HOT
 from scorewise.tabular.table import TableError, to_arrow
 
 _EPOCH = datetime.datetime(2020, 1, 1)

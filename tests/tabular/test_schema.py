@@ -733,6 +733,8 @@ def test_floats_of_32_bits_in_64_are_the_numbers_that_they_stand_for():
     assert (mixed.minimum, mixed.maximum) == (cells.numbers["mixed"].min(), cells.numbers["mixed"].max())
     same = frame["mixed"] == frame["exact"]
     np.testing.assert_array_equal(cells.numbers["mixed"] == cells.numbers["exact"], same)  # what is equal stays equal
+    huge = schema.cells(to_arrow(frame.assign(mixed=1e300)))
+    assert (huge.numbers["mixed"] == 1e300).all()
     made = like(back(schema, source), "pandas")
     assert_frame_equal(made.drop(columns="near"), frame.drop(columns="near"), check_exact=True)
     np.testing.assert_allclose(made["near"], exact, rtol=2e-15)

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from scorewise.tabular.codec import MOST_ONE_HOT, Codec
+from scorewise.tabular.codec import Codec
+from scorewise.tabular.structure import MOST_ONE_HOT
 from scorewise.tabular.synthesizer import Synthesizer
 from scorewise.tabular.table import to_arrow
 from scorewise.tabular.usual import Usual, find_usual

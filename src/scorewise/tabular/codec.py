@@ -29,7 +29,6 @@ from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.structure import Structure
 from scorewise.tabular.table import to_arrow
 
-MOST_ONE_HOT = 256
 EDGE = 1e-7
 BEYOND = 40.0
 MOST_BINS, MOST_BINS_EACH, FEWEST_BINS_EACH = 1_024, 64, 8

@@ -265,7 +265,8 @@ class Column:
         if family in _NUMERIC and found in {"boolean", *_NUMERIC}:
             values = dtype.floats(array)
             if self.single is not None:
-                return np.where(np.isinf(values), values, grid.plain(values))
+                plain = grid.plain(values)
+                return np.where(np.isinf(plain), values, plain)  # of another table, in which there are huge numbers
             if self.step is not None and found == "float" and array.type.bit_width < 64:
                 snapped = grid.snap(values, self.step)
                 width = array.type.to_pandas_dtype()

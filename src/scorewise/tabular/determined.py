@@ -10,13 +10,13 @@ import numpy as np
 from scorewise.tabular import grid
 from scorewise.tabular.band import Band, find_bands
 from scorewise.tabular.dummies import Dummies
-from scorewise.tabular.formula import Formula, find_formulas
+from scorewise.tabular.formula import find_formulas
 from scorewise.tabular.moment import find_parts, part_code, parts
 from scorewise.tabular.number import Number
 from scorewise.tabular.relation import Function, find_functions
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import number_codes
-from scorewise.tabular.weighted import WeightedSum, find_weighted_sums
+from scorewise.tabular.weighted import Computation, computation_from_json, find_weighted_sums
 
 
 class Determined(NamedTuple):
@@ -28,7 +28,7 @@ class Determined(NamedTuple):
         bands: columns that say in which band a number lies.
     """
 
-    formulas: tuple[Formula | WeightedSum, ...]
+    formulas: tuple[Computation, ...]
     functions: tuple[Function, ...]
     bands: tuple[Band, ...] = ()
 
@@ -210,9 +210,7 @@ class Determined(NamedTuple):
             Band(child, parent, arrays[f"band.{i}.cuts"], arrays[f"band.{i}.codes"], int(gone))
             for i, (child, parent, gone) in enumerate(said["bands"])
         )
-        formulas = tuple(
-            WeightedSum.from_json(one) if "weights" in one else Formula.from_json(one) for one in said["formulas"]
-        )
+        formulas = tuple(map(computation_from_json, said["formulas"]))
         found = cls(formulas, functions, bands)
         strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(schema.learnable)
         strange -= {one.name for one in dummies}
@@ -231,7 +229,7 @@ class Determined(NamedTuple):
 
 
 def _computed(
-    formula: Formula | WeightedSum, known: Mapping[str, Number], sources: Mapping[str, np.ndarray], clip: bool
+    formula: Computation, known: Mapping[str, Number], sources: Mapping[str, np.ndarray], clip: bool
 ) -> np.ndarray:
     marginal, computed = known[formula.child].marginal, formula.of(sources)
     if marginal.step is not None:

@@ -13,7 +13,7 @@ Places = tuple[tuple[int, int], ...]
 MOST_DIGITS = 15
 """Significant digits that every float tells apart."""
 SingleForm = Literal["exact", "written", "read"]
-SINGLE_DIGITS = 9
+_SINGLE_DIGITS = 9
 """Significant digits that tell every float of 32 bits from its neighbours."""
 SINGLE_FORMS: tuple[SingleForm, ...] = get_args(SingleForm)
 _DIGITS = 17  # that a float without a grid has
@@ -133,7 +133,7 @@ def plain(values: np.ndarray) -> np.ndarray:
     found = single.astype(np.float64)
     left = np.isfinite(found) & (found != 0)
     exponent = _exponent(np.where(left, np.abs(found), 1.0))
-    for digits in range(1, SINGLE_DIGITS + 1):
+    for digits in range(1, _SINGLE_DIGITS + 1):
         rounded = _round(found, exponent - digits + 1)
         with np.errstate(over="ignore"):
             same = left & (rounded.astype(np.float32) == single)

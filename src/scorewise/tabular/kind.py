@@ -106,10 +106,15 @@ class _Draft:
         """The column of which all cells are missing."""
         if kind not in {None, "constant"}:
             raise self._refusal(f"have a value to be of kind {kind}", "all cells are missing")
-        known = (
-            level.to_json(level.decoded(self.array.dictionary)) if isinstance(self.array, pa.DictionaryArray) else ()
-        )
-        return Column(kind="constant", levels=known, **self.same)
+        every = self._every_level()
+        return Column(kind="constant", levels=() if every is None else level.to_json(every), **self.same)
+
+    def _every_level(self) -> pa.Array[Any] | None:
+        """The levels of an encoded column, in order, whether a cell has them or not; None for another column."""
+        if not isinstance(self.array, pa.DictionaryArray):
+            return None
+        every: pa.Array[Any] = pc.unique(level.decoded(self.array.dictionary)).drop_null()
+        return every
 
     def _kind(self, distinct: np.ndarray, step: float | None, *, is_target: bool) -> Kind:
         family = dtype.family(self.array.type)
@@ -175,10 +180,8 @@ class _Draft:
             if not is_text:
                 raise self._refusal("hold text or integers to be an identifier", self.same["arrow_type"])
             return Column(kind=kind, patterns=identifier.patterns_of(cast("list[str]", used.to_pylist())), **self.same)
-        if isinstance(self.array, pa.DictionaryArray):
-            every = pc.unique(level.decoded(self.array.dictionary)).drop_null()
-            return self._levels(kind, every, used)
-        return self._levels(kind, used)
+        every = self._every_level()
+        return self._levels(kind, used) if every is None else self._levels(kind, every, used)
 
     def _read(self, used: pa.Array[Any], kind: Kind | None, *, is_target: bool) -> Column | None:
         """The column of what the text says, where all cells say it in one form, but for one word for what is not."""

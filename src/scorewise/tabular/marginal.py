@@ -83,7 +83,7 @@ class Marginal:
         keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None:
-            given = np.where(heavy, 0.0, _given(counts, heavy))
+            given = _given(counts, heavy)
             keep = _with_recurring(keep, counts - given)
             low, high = above - (counts - given / 2) / n, above - given / (2 * n)
             ends = np.stack([low, np.maximum(low, high)], 1)[keep]
@@ -210,7 +210,8 @@ class Marginal:
 def _given(counts: np.ndarray, heavy: np.ndarray) -> np.ndarray:
     """What values without a grid are discounted by, in rows: all of a single one where next to none recur."""
     share = discount(counts[~heavy])
-    return np.where(counts == 1, 1.0 if share >= MOST_DISCOUNT else share, share)
+    single = 1.0 if share >= MOST_DISCOUNT else share
+    return np.where(heavy, 0.0, np.where(counts == 1, single, share))
 
 
 def _with_recurring(keep: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from scorewise.tabular.formula import (
     terms_of_one,
     terms_of_two,
 )
-from scorewise.tabular.weighted import WeightedSum, find_trimmed_sums
+from scorewise.tabular.weighted import Computation, computation_from_json, find_trimmed_sums
 
 POOL, SCREENED_ROWS, LIKELY, SECOND_ROWS = 240, 24, 0.35, 2_000
 """Rows, of which those are taken that tell of a column, as many as all ways are tried in that it may be computed; the
@@ -53,7 +53,7 @@ class Prevalent(NamedTuple):
         precision: the share of its size that a value may be off once it is rounded.
     """
 
-    formula: Formula | WeightedSum
+    formula: Computation
     step: float | None
     places: grid.Places | None
     precision: float
@@ -118,9 +118,8 @@ class Prevalent(NamedTuple):
         step, places = said["step"], said["places"] and tuple(map(tuple, said["places"]))
         if places is not None and not grid.is_places(places):
             raise ValueError(f"places must be pairs of a size and a place, however: {places}")
-        formula = said["formula"]
-        computed = WeightedSum.from_json(formula) if "weights" in formula else Formula.from_json(formula)
-        return cls(computed, None if step is None else float(step), places, float(said["precision"]))
+        formula = computation_from_json(said["formula"])
+        return cls(formula, None if step is None else float(step), places, float(said["precision"]))
 
 
 def find_prevalent(

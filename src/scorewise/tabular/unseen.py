@@ -12,11 +12,11 @@ from torch import Tensor
 
 from scorewise.tabular import dtype, rows
 from scorewise.tabular.column import Column
-from scorewise.tabular.formula import Formula, tolerances
+from scorewise.tabular.formula import tolerances
 from scorewise.tabular.relation import ROUNDING, entropy
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import number_codes
-from scorewise.tabular.weighted import WeightedSum
+from scorewise.tabular.weighted import Computation
 
 EXPECTED = 20
 """Rows of independent columns that make it no accident that there is none."""
@@ -46,7 +46,7 @@ class Unseen(NamedTuple):
     bounds: tuple[tuple[str, str], ...]
     apart: tuple[tuple[str, str, np.ndarray], ...]
     values: dict[str, np.ndarray]
-    beyond: tuple[Formula | WeightedSum, ...] = ()
+    beyond: tuple[Computation, ...] = ()
     left: float = 1.0
 
     def __bool__(self) -> bool:
@@ -124,7 +124,7 @@ class Unseen(NamedTuple):
         said: Mapping[str, Any],
         arrays: Mapping[str, Tensor],
         schema: Schema,
-        computed: Sequence[Formula | WeightedSum] = (),
+        computed: Sequence[Computation] = (),
     ) -> Self:
         """Rebuild it from `to_json` and `arrays`.
 
@@ -166,7 +166,7 @@ class Unseen(NamedTuple):
         return cls(bounds, tuple(apart), values, tuple(by_name[name] for name in said["beyond"]), left)
 
 
-def find_unseen(schema: Schema, cells: Cells, seed: int = 0, computed: Sequence[Formula | WeightedSum] = ()) -> Unseen:
+def find_unseen(schema: Schema, cells: Cells, seed: int = 0, computed: Sequence[Computation] = ()) -> Unseen:
     """Find what no row has, though `EXPECTED` rows or more would have it if columns were independent.
 
     That is one number being below another (a total below its part, an end before its start), and two codes together

@@ -15,6 +15,7 @@ from scorewise.tabular.formula import (
     LEAST_ROUNDED,
     MOST_DIGITS,
     SLACK,
+    Formula,
     in_order,
     short,
     tolerances,
@@ -88,6 +89,26 @@ class WeightedSum(NamedTuple):
         return _added(self.weights, self.offset, [values[name] for name in self.parents])
 
 
+Computation = Formula | WeightedSum
+"""What computes a column from others."""
+
+
+def computation_from_json(said: Mapping[str, Any]) -> Computation:
+    """Rebuild what computes a column from its `to_json`.
+
+    Args:
+        said: the plain form.
+
+    Returns:
+        A weighted sum where that has weights, else a formula.
+
+    Raises:
+        KeyError: if a field is missing.
+        ValueError: if a field does not fit the others.
+    """
+    return WeightedSum.from_json(said) if "weights" in said else Formula.from_json(said)
+
+
 def find_weighted_sums(
     numbers: Mapping[str, np.ndarray],
     steps: Mapping[str, float | None],
@@ -113,10 +134,7 @@ def find_weighted_sums(
     Returns:
         The weighted sums, each after those of its parents.
     """
-    sources = {name: v for name, v in list(sources.items())[:MOST_SUMMED] if name not in taken and _varies(v)}
-    rows = len(next(iter(sources.values()), []))
-    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
-    quick = {name: values[screen] for name, values in sources.items()}
+    sources, quick = _screened(sources, taken)
     found: dict[str, WeightedSum] = {}
     for name in reversed([name for name in numbers if name in sources]):
         if name in found:
@@ -159,10 +177,7 @@ def find_trimmed_sums(
     Reference: Rousseeuw, Van Driessen, "Computing LTS regression for large data sets", 2006, section 3 (the steps of
     concentration).
     """
-    sources = {name: v for name, v in list(sources.items())[:MOST_SUMMED] if _varies(v)}
-    rows = len(next(iter(sources.values()), []))
-    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
-    quick = {name: values[screen] for name, values in sources.items()}
+    sources, quick = _screened(sources)
     for child in reversed([name for name in numbers if name in sources]):
         others = {name: values for name, values in quick.items() if child not in ancestors[name]}
         kept = _trimmed(quick[child], others, steps[child])
@@ -183,14 +198,23 @@ def find_trimmed_sums(
                 yield WeightedSum(child, tuple(parents), tuple(weights), middle)
 
 
+def _screened(
+    sources: Mapping[str, np.ndarray], taken: Collection[str] = ()
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The columns among which sums are looked for, in all rows and in those that are screened."""
+    some = {name: v for name, v in list(sources.items())[:MOST_SUMMED] if name not in taken and _varies(v)}
+    rows = len(next(iter(some.values()), []))
+    screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
+    return some, {name: values[screen] for name, values in some.items()}
+
+
 def _trimmed(y: np.ndarray, others: Mapping[str, np.ndarray], step: float | None) -> np.ndarray:
     """The rows that a weighted sum of others is near, where those are most; else none."""
     known = ~np.isnan(y)
     columns = [values for values in others.values() if not np.isnan(values[known]).any() and _varies(values[known])]
     none = np.zeros(len(y), dtype=bool)
-    if np.count_nonzero(known) < max(FEWEST_ROWS, ROWS_A_WEIGHT * (len(columns) + 1)) or not columns:
-        return none
-    if not _varies(y):
+    few = np.count_nonzero(known) < max(FEWEST_ROWS, ROWS_A_WEIGHT * (len(columns) + 1))
+    if few or not columns or not _varies(y):
         return none
     target, most = y[known], NEAR * tolerances(y, step)[1]
     spread = float(target.std())
