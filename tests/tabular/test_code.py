@@ -1,4 +1,4 @@
-"""Codes: whole numbers that stand for what a name says, told from quantities."""
+"""Codes: numbers that stand for what a name says, told from quantities."""
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,22 @@ def test_postal_codes_stand_for_towns() -> None:
     assert found(frame.assign(town=frame["town"].astype("category"))) == {"code"}
 
 
+def test_rates_of_interest_stand_for_grades() -> None:
+    rng = np.random.default_rng(0)
+    grade, late = rng.integers(35, size=ROWS), rng.random(ROWS) < 0.4
+    rate = np.where(late, 531, 532) + 37 * grade + np.where(grade > 20, 30 * late, 0)
+    rate = np.where(np.arange(ROWS) < 3, 600, rate) / 100  # which three rows of other grades have
+    frame = pd.DataFrame({"code": rate, "grade": np.char.add("G", grade.astype(str)), "x": rng.integers(99, size=ROWS)})
+    assert found(frame) == {"code"}
+    assert Schema.infer(to_arrow(frame)).column("code").kind == "category"
+    assert found(frame.assign(code=frame["code"].astype(np.float32).astype(float))) == {"code"}  # 5.309999942779541
+    assert found(frame.assign(code=rate[grade])) == set()  # a grade has one rate
+    assert found(frame.assign(code=np.where(rng.random(ROWS) < 0.9, rate[grade], rate))) == set()  # or mostly one
+    codec = Codec.fit(frame)
+    assert [(one.child, one.parent) for one in codec.structure.usual] == [("grade", "code")]
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
+
+
 def test_who_knows_better_is_asked() -> None:
     table = to_arrow(places())
     assert Schema.infer(table, overrides={"code": {"kind": "number"}}).column("code").kind == "number"
@@ -62,7 +78,7 @@ def test_who_knows_better_is_asked() -> None:
         lambda frame, rng: frame.assign(
             town=np.where(rng.random(ROWS) < 0.1, rng.permutation(frame["town"]), frame["town"])
         ),
-        lambda frame, rng: frame.assign(code=frame["code"] + 0.5),
+        lambda frame, rng: frame.assign(code=frame["code"] / 7),  # on no grid
         lambda frame, rng: frame.assign(code=rng.permutation(10**6)[:ROWS]),  # hardly any of them twice
         lambda frame, rng: frame.assign(town="Town " + frame["code"].astype(str)),  # a name has one code and tells it
         lambda frame, rng: frame.assign(code=frame["code"] // 10_000),  # few codes

@@ -66,7 +66,9 @@ def back(schema, source, seed=0):
         ("number", ["2020-01-01T05:00:00Z", None, "2020-01-02T05:00:00Z", None] * 50),
         ("number", [f"1/1/{year}" for year in range(1900, 2100)]),
         ("identifier", [f"1/1/{year}" for year in range(1901, 2100)] + ["2/30/1900"]),
-        ("number", [1 / 3, 2 / 3] * 100),
+        ("category", [1 / 3, 2 / 3] * 100),
+        ("category", [0.0, 3.4, 13.731887, None] * 50),  # one of them put in for cells that were missing
+        ("number", [1 / 3, 2 / 3] * 19),
         ("number", [*range(11)] * 18 + [1, 2]),
         ("number", np.arange(200) ** 3),
         ("number", np.random.default_rng(0).normal(size=200)),

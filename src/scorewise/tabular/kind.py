@@ -123,8 +123,7 @@ class _Draft:
             return "constant" if self.missing == 0 else "category"
         if family in _TEMPORAL:
             return "number"
-        few = count <= MOST_LEVELS and len(self.array) >= FEWEST_ROWS_PER_LEVEL * count
-        if few and step is not None:
+        if count <= MOST_LEVELS and len(self.array) >= FEWEST_ROWS_PER_LEVEL * count:
             return "category"
         whole = family == "integer" or (family == "float" and isinstance(step, int))
         if (

@@ -60,8 +60,8 @@ class Schema:
         Kinds, by the first rule that holds; missing cells are left out:
 
         * constant: one value and no missing cell (one value and missing cells: category), or no value at all;
-        * category: booleans, Arrow dictionaries (pandas and polars categories), and integers, decimals and floats on
-          a grid that have at most 32 values and 20 rows or more for each; levels are sorted, or as in the dictionary;
+        * category: booleans, Arrow dictionaries (pandas and polars categories), and integers, decimals and floats
+          that have at most 32 values and 20 rows or more for each; levels are sorted, or as in the dictionary;
         * number: text of which every cell is a date, a time of the day, or both, all of them written in one form, such
           as 1/31/2020 9:05 or 2020-01-31T09:05:00Z, or every cell a month, such as Jan-2020; it is made anew as text of
           that form. The forms, and what is taken where day and month may be either, are told by
@@ -81,7 +81,7 @@ class Schema:
           20 integers (or whole floats) or more that are all distinct and consecutive, or so many in so small a range
           that ten collisions or more were to be expected, or with a name such as customer_id or OrderNo. The target
           is never an identifier;
-        * category: whole numbers that stand for what a category of text names, as postal codes do, by the rule of
+        * category: numbers on a grid that stand for what a category of text names, as postal codes do, by the rule of
           `scorewise.tabular.code.find_codes`; the target is none;
         * category: all other text;
         * number: all else, dates, timestamps, times and durations included.
