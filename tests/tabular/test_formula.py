@@ -208,12 +208,54 @@ def test_huge_values_and_constants_are_no_trouble() -> None:
     assert find_formulas({}, {}, {}) == []
 
 
+def _loans(percent: bool, years: bool, rows: int = _ROWS) -> dict[str, np.ndarray]:
+    """Loans, some without interest, and what is paid each month: as much as returns each of them in the last month."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "amount": rng.integers(20, 900, rows) * 50.0,
+        "rate": np.where(rng.random(rows) < 0.05, 0, rng.integers(200, 2_900, rows)) / (100 if percent else 10_000),
+        "length": rng.choice([2.0, 3.0, 5.0, 10.0] if years else [24.0, 36.0, 48.0, 360.0], rows),
+        "children": rng.integers(2, 5, rows).astype(float),
+    }
+    rate = columns["rate"] / (1_200 if percent else 12)
+    months = columns["length"] * (12 if years else 1)
+    low, high = columns["amount"] / months, columns["amount"] * (rate + 1)
+    for _ in range(60):  # by bisection
+        paid, left = (low + high) / 2, columns["amount"]
+        for month in range(360):
+            left = np.where(month < months, left * (1 + rate) - paid, left)
+        low, high = np.where(left > 0, paid, low), np.where(left > 0, high, paid)
+    return {**columns, "paid": paid.round(2)}
+
+
+@pytest.mark.parametrize("percent", [True, False])
+@pytest.mark.parametrize("years", [True, False])
+def test_what_is_paid_each_month_is_told_by_the_amount_the_rate_and_the_length(percent: bool, years: bool) -> None:
+    columns = _loans(percent, years)
+    (formula,) = _found(columns)
+    assert (formula.child, formula.parents) == ("paid", ("amount", "rate", "length"))
+    assert formula.shape == f"annuity(x,y/{1200 if percent else 12},{'12*z' if years else 'z'})"
+    assert (formula.offset, formula.slope) == (0, 1)
+    np.testing.assert_array_equal(formula.of(columns).round(2), columns["paid"])
+    read = Formula.from_json(json.loads(json.dumps(formula.to_json())))
+    assert read == formula
+
+
+def test_no_loan_is_paid_back_at_once_or_over_centuries_or_at_a_negative_rate() -> None:
+    columns = _loans(percent=True, years=False)
+    for change in ({"length": columns["length"] - 23.5}, {"length": columns["length"] * 2}, {"rate": -columns["rate"]}):
+        assert _found({**columns, **change}) == []
+
+
 def test_a_formula_goes_through_json() -> None:
     formula = Formula("rate", ("count", "size"), "x/y", -0.5, 1e4)
     assert Formula.from_json(json.loads(json.dumps(formula.to_json()))) == formula
 
 
-@pytest.mark.parametrize(("parents", "shape"), [(["a"], "x*y"), (["a", "b"], "log(x)"), ([], "x"), (["a"], "exec")])
+@pytest.mark.parametrize(
+    ("parents", "shape"),
+    [(["a"], "x*y"), (["a", "b"], "log(x)"), ([], "x"), (["a"], "exec"), (["a", "b"], "annuity(x,y/12,z)")],
+)
 def test_a_shape_that_does_not_fit_its_parents_is_refused(parents: list[str], shape: str) -> None:
-    with pytest.raises(ValueError, match="a formula must have a shape of its one or two parents, however: "):
+    with pytest.raises(ValueError, match="a formula must have a shape of its one to three parents, however: "):
         Formula.from_json({"child": "c", "parents": parents, "shape": shape, "offset": 0.0, "slope": 1.0})

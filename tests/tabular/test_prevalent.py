@@ -62,6 +62,18 @@ def test_each_shape_is_found_in_four_rows_of_five(shape: str, rounded: bool) -> 
     np.testing.assert_array_equal(found.held_against(columns["child"], columns) == columns["child"], same)
 
 
+def test_what_is_paid_each_month_is_found_though_some_loans_are_paid_otherwise() -> None:
+    rng = np.random.default_rng(0)
+    columns = {"amount": rng.integers(20, 900, _ROWS) * 50.0, "rate": rng.integers(200, 2_900, _ROWS) / 100}
+    columns["months"] = rng.choice([36.0, 60.0], _ROWS)
+    monthly = columns["rate"] / 1_200
+    exact = columns["amount"] * monthly / (1 - (1 + monthly) ** -columns["months"])
+    columns["paid"] = _spoiled(np.ceil(100 * exact) / 100, 0.02)
+    (found,) = _found(columns, {"amount": 50.0, "rate": 0.01, "months": 12.0, "paid": 0.01})
+    assert (found.child, found.formula.shape) == ("paid", "annuity(x,y/1200,z)")
+    assert np.mean(found.held_against(columns["paid"], columns) == columns["paid"]) > 0.975
+
+
 @pytest.mark.parametrize("rounding", [np.floor, np.ceil])
 def test_what_is_rounded_down_or_up_is_found(rounding: Any) -> None:
     columns = _columns()

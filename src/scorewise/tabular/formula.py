@@ -1,4 +1,4 @@
-"""Columns that are computed from one or two others, such as a price in another currency, a logarithm or a product."""
+"""Columns that are computed from up to three others, such as a price in another currency, a product or an annuity."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ ALIKE = 0.99
 """Least correlation of a column with what it may be computed from."""
 MOST_PAIRED = 64
 """Columns of which products and quotients are looked at, of which there are the square of it and more."""
+MOST_RATES, MOST_LENGTHS, LONGEST = 8, 4, 600
+"""Columns that are tried as rates of interest and as lengths of loans. What is longer is none; an amount is more."""
 MOST_TRIED = 16
 """Ways in which a column may be computed that are tried, those that it is most correlated with."""
 PRECISION, FINE_GRID = 2.0**-22, 1e-4
@@ -46,9 +48,25 @@ _TWO: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "x*y^2": lambda x, y: x * np.square(y),
     "x/y^2": lambda x, y: x / np.square(y),
 }
+
+
+def _annuity(amount: np.ndarray, rate: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """What is paid in each period so that so many payments, with interest at a rate for a period, return an amount."""
+    share = np.divide(rate, -np.expm1(-count * np.log1p(rate)), out=1 / count, where=rate != 0)
+    paid: np.ndarray = amount * share
+    return paid
+
+
+_THREE: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "annuity(x,y/1200,z)": lambda x, y, z: _annuity(x, y / 1200, z),
+    "annuity(x,y/12,z)": lambda x, y, z: _annuity(x, y / 12, z),
+    "annuity(x,y/1200,12*z)": lambda x, y, z: _annuity(x, y / 1200, 12 * z),
+    "annuity(x,y/12,12*z)": lambda x, y, z: _annuity(x, y / 12, 12 * z),
+}
 _ON_GRID = {"x", "x^2", "x*y", "x*y^2"}
 Term = tuple[tuple[str, ...], str]
-"""Names of one or two columns, and a shape."""
+"""Names of one to three columns, and a shape."""
+_PERCENT = 100.0
 Line = tuple[float, float]
 """Offset and slope."""
 
@@ -72,8 +90,10 @@ class Formula(NamedTuple):
 
     Attributes:
         child: name of the computed column.
-        parents: names of one or two columns, x and y.
-        shape: of one column "x", "log(x)", "sqrt(x)", "x^2" or "1/x"; of two "x*y", "x/y", "x*y^2" or "x/y^2".
+        parents: names of one to three columns, x, y and z.
+        shape: of one column "x", "log(x)", "sqrt(x)", "x^2" or "1/x"; of two "x*y", "x/y", "x*y^2" or "x/y^2"; of three
+            what is paid each month for an amount x at a yearly rate y over z months, "annuity(x,y/12,z)", in which y
+            may be in percent, "y/1200", and z in years, "12*z".
         offset: in the unit of the child.
         slope: in the unit of the child for one of the shape.
     """
@@ -99,9 +119,9 @@ class Formula(NamedTuple):
             ValueError: if the shape is not one of so many columns.
         """
         parents = tuple(map(str, said["parents"]))
-        shapes: Collection[str] = {1: _ONE.keys(), 2: _TWO.keys()}.get(len(parents), ())
+        shapes: Collection[str] = {1: _ONE.keys(), 2: _TWO.keys(), 3: _THREE.keys()}.get(len(parents), ())
         if said["shape"] not in shapes:
-            raise ValueError(f"a formula must have a shape of its one or two parents, however: {said}")
+            raise ValueError(f"a formula must have a shape of its one to three parents, however: {said}")
         return cls(str(said["child"]), parents, said["shape"], float(said["offset"]), float(said["slope"]))
 
     def to_json(self) -> dict[str, Any]:
@@ -157,7 +177,7 @@ def find_formulas(
         and len(np.unique(numbers[name][screen])) >= FEWEST_VALUES
     ]
     found: dict[str, Formula] = {}
-    for terms in (terms_of_one(quick), terms_of_two(quick)):
+    for terms in (terms_of_one(quick), terms_of_two(quick), terms_of_three(quick)):
         for child, term in _alike({name: numbers[name][screen] for name in children}, terms, quick):
             if child in found or any(_depends(parent, child, found) for parent in term[0]):
                 continue
@@ -218,6 +238,29 @@ def terms_of_two(values: Mapping[str, np.ndarray]) -> Iterator[Term]:
         yield from (((a, b), shape) for a, b in ((x, y), (y, x)) for shape in ("x/y", "x*y^2", "x/y^2"))
 
 
+def terms_of_three(values: Mapping[str, np.ndarray]) -> Iterator[Term]:
+    """Give the annuities of columns that may be an amount, a rate of interest and the length of a loan.
+
+    A rate is 0 to 100 and no whole number throughout; a length is one from 2 to `LONGEST`. Of these the `MOST_RATES`
+    and `MOST_LENGTHS` of fewest values are tried, with amounts that are never negative.
+
+    Args:
+        values: of each column.
+
+    Yields:
+        The terms.
+    """
+    known = {name: np.unique(one[~np.isnan(one)]) for name, one in values.items()}
+    known = {name: one for name, one in known.items() if len(one) > 1 and one[0] >= 0}
+    whole = {name for name, one in known.items() if (one == np.rint(one)).all()}
+    fewest = sorted(known, key=lambda name: len(known[name]))
+    rates = [name for name in fewest if name not in whole and known[name][-1] <= _PERCENT][:MOST_RATES]
+    lengths = [name for name in fewest if name in whole and known[name][0] >= 2 and known[name][-1] <= LONGEST]
+    amounts = [name for name in known if known[name][-1] > LONGEST][:MOST_PAIRED]
+    for x, y, z in itertools.product(amounts, rates, lengths[:MOST_LENGTHS]):
+        yield from (((x, y, z), shape) for shape in _THREE)
+
+
 def _alike(
     children: Mapping[str, np.ndarray], terms: Iterable[Term], values: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, Term]]:
@@ -249,10 +292,8 @@ def shape_values(term: Term, values: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     parents, shape = term
     with np.errstate(all="ignore"):  # the logarithm of 0 and the like are no numbers, and said to be so
-        if len(parents) == 1:
-            shaped = _ONE[shape](values[parents[0]])
-        else:
-            shaped = _TWO[shape](values[parents[0]], values[parents[1]])
+        shapes: Mapping[str, Callable[..., np.ndarray]] = (_ONE, _TWO, _THREE)[len(parents) - 1]
+        shaped = shapes[shape](*(values[name] for name in parents))
     return np.where(np.isfinite(shaped), shaped, np.nan)
 
 

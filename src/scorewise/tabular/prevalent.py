@@ -21,6 +21,7 @@ from scorewise.tabular.formula import (
     shape_values,
     short_lines,
     terms_of_one,
+    terms_of_three,
     terms_of_two,
 )
 from scorewise.tabular.weighted import Computation, computation_from_json, find_trimmed_sums
@@ -155,7 +156,7 @@ def find_prevalent(
     order = np.random.default_rng(0).permutation(rows)
     quick, screen = order[:POOL], order[:SECOND_ROWS]
     first = {name: values[quick] for name, values in sources.items()}
-    terms = [*terms_of_one(first), *terms_of_two(first)]
+    terms = [*terms_of_one(first), *terms_of_two(first), *terms_of_three(first)]
     if not terms:
         return []
     shapes = np.stack([shape_values(term, first) for term in terms])
