@@ -119,7 +119,8 @@ def correct(
     count, before = calibration_rows(table.num_rows, steps), 0
     chosen = table.num_rows >= FEWEST_ROWS and not brief(table.num_rows, steps)
     evaluations = EVALUATIONS_OF_CANDIDATES if chosen else EVALUATIONS
-    unseen = find_unseen(schema, cells, seed, codec.structure.determined.formulas if codec.clip else ())
+    determined = codec.structure.determined
+    unseen = find_unseen(schema, cells, seed, determined.formulas if codec.clip else (), determined.joint)
     if unseen:
         some = min(count, PILOT_ROWS)
         noise = NormalSequence(codec.layout.width, -1 - SEQUENCES * seed)

@@ -11,6 +11,7 @@ from scorewise.tabular import grid
 from scorewise.tabular.band import Band, find_bands
 from scorewise.tabular.dummies import Dummies
 from scorewise.tabular.formula import find_formulas
+from scorewise.tabular.joint import Joint, find_joint
 from scorewise.tabular.moment import find_parts, part_code, parts
 from scorewise.tabular.number import Number
 from scorewise.tabular.relation import Function, find_functions
@@ -26,11 +27,13 @@ class Determined(NamedTuple):
         formulas: number columns that are computed from others.
         functions: columns that another column determines, or a part of its moments.
         bands: columns that say in which band a number lies.
+        joint: columns that two others determine together, none of which is determined.
     """
 
     formulas: tuple[Computation, ...]
     functions: tuple[Function, ...]
     bands: tuple[Band, ...] = ()
+    joint: tuple[Joint, ...] = ()
 
     @classmethod
     def find(
@@ -79,7 +82,13 @@ class Determined(NamedTuple):
         found = cls((*totals, *formulas), tuple(functions))
         fixed = found.children | found.in_formulas | {one.parent for one in functions}
         told = {name: coded[name] for name in schema.learnable if name in coded and name not in fixed}
-        return found._replace(bands=tuple(find_bands(told, {n: v for n, v in values.items() if n not in looked})))
+        bands = find_bands(told, {n: v for n, v in values.items() if n not in looked})
+        found = found._replace(bands=tuple(bands))
+        free = {name: coded[name] for name in schema.learnable if name in coded and name not in found.children}
+        recurring = {name: numbers[name].values for name in free if name in numbers}
+        children = free.keys() - found.in_formulas - {one.parent for one in bands}
+        joint = find_joint(free, counts, recurring, children, cells)
+        return found._replace(joint=tuple(joint))
 
     @property
     def children(self) -> set[str]:
@@ -89,7 +98,13 @@ class Determined(NamedTuple):
     @property
     def looked_up(self) -> set[str]:
         """Names of the columns that are determined, but are not computed."""
-        return {one.child for one in self.functions} | {one.child for one in self.bands}
+        return {one.child for some in (self.functions, self.bands, self.joint) for one in some}
+
+    @property
+    def coded(self) -> set[str]:
+        """Names of the columns by whose codes others are looked up."""
+        alone = {one.parent for one in self.functions if one.part is None}
+        return alone.union(*(one.parents for one in self.joint))
 
     @property
     def in_formulas(self) -> set[str]:
@@ -144,6 +159,8 @@ class Determined(NamedTuple):
             numbers[formula.child] = sources[formula.child] = _computed(formula, known, sources, clip)
         for band in self.bands:
             self._put(band.child, band.of(numbers[band.parent]), known, numbers, categories)
+        for joint in self.joint:
+            self._put(joint.child, joint.of(numbers, categories), known, numbers, categories)
         for function in self.functions:
             child, parent, table = function[:3]
             if function.part is not None:
@@ -174,6 +191,7 @@ class Determined(NamedTuple):
             "functions": [[one.child, one.parent, one.part, one.first] for one in self.functions],
             "formulas": [one.to_json() for one in self.formulas],
             "bands": [[one.child, one.parent, one.gone] for one in self.bands],
+            "joint": [one.to_json() for one in self.joint],
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -181,6 +199,8 @@ class Determined(NamedTuple):
         found = {f"function.{i}": one.table for i, one in enumerate(self.functions)}
         for i, band in enumerate(self.bands):
             found |= {f"band.{i}.cuts": band.cuts, f"band.{i}.codes": band.codes}
+        for i, joint in enumerate(self.joint):
+            found |= joint.arrays(f"joint.{i}.")
         return found
 
     @classmethod
@@ -200,7 +220,7 @@ class Determined(NamedTuple):
 
         Raises:
             KeyError: if a part is missing.
-            ValueError: if a column, or a part of its moments, is not there.
+            ValueError: if a column, or a part of its moments, is not there, or a table is not one of its columns.
         """
         functions = tuple(
             Function(child, parent, arrays[f"function.{i}"], part, first)
@@ -211,7 +231,8 @@ class Determined(NamedTuple):
             for i, (child, parent, gone) in enumerate(said["bands"])
         )
         formulas = tuple(map(computation_from_json, said["formulas"]))
-        found = cls(formulas, functions, bands)
+        joint = tuple(Joint.from_parts(one, arrays, f"joint.{i}.", schema) for i, one in enumerate(said["joint"]))
+        found = cls(formulas, functions, bands, joint)
         strange = (found.children | found.in_formulas | {one.parent for one in functions}) - set(schema.learnable)
         strange -= {one.name for one in dummies}
         strange |= {one.parent for one in bands} - {column.name for column in schema.numbers}

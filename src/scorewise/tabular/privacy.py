@@ -91,14 +91,14 @@ def exact_copies(train: Cells, synthetic: Cells | None = None) -> Score:
     Raises:
         UnmeasuredError: there is no column.
     """
-    known = Counter(_row_bytes(train))
+    known = Counter(rows.as_bytes(train))
     if synthetic is None:
         sizes = np.array(list(known.values()))
         total, copies = int(sizes.sum()), int(sizes[sizes > 1].sum())
         together = float(np.sqrt(np.square(((sizes > 1) - copies / total) * sizes).sum()) / total)
         return Score(copies / total, max(together, _binomial_error(copies, total)))
     total = rows.count(synthetic)
-    copies = sum(row in known for row in _row_bytes(synthetic))
+    copies = sum(row in known for row in rows.as_bytes(synthetic))
     return Score(copies / total, _binomial_error(copies, total))
 
 
@@ -146,13 +146,6 @@ def singled_out(train: Cells, synthetic: Cells | None = None) -> Score:
 def _binomial_error(found: float, total: float) -> float:
     near = (found + 1) / (total + 2)
     return float(np.sqrt(near * (1 - near) / total))
-
-
-def _row_bytes(cells: Cells) -> list[bytes]:
-    columns = [np.zeros(rows.count(cells))]
-    columns += [np.where(np.isnan(values), np.nan, values) + 0.0 for values in cells.numbers.values()]  # one NaN, one 0
-    columns += [levels.astype(np.float64) for levels in cells.categories.values()]
-    return [row.tobytes() for row in np.ascontiguousarray(np.column_stack(columns))]
 
 
 class _Points:

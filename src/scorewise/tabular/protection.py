@@ -22,9 +22,9 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
 
     A rare level becomes a level that is not rare, drawn as often as it occurs; it is removed from the dictionary of an
     Arrow dictionary, too. A number below the fifth smallest becomes that one, one above the fifth largest likewise. A
-    column that another one determines goes with it, so that the relation stays. Rows in which a computed column, or one
-    that it is computed from, is rare or extreme are left out, for the same reason. Identifiers are left as they are,
-    since they are made anew.
+    column that another one determines goes with it, so that the relation stays. Rows in which a computed column, one
+    that two others determine, or one of those that they depend on is rare or extreme are left out, for the same reason.
+    Identifiers are left as they are, since they are made anew.
 
     Args:
         table: N rows.
@@ -38,7 +38,7 @@ def protect(table: pa.Table, schema: Schema, seed: int = 0) -> pa.Table:
         TableError: if a category has no level of five rows or more, or fewer than half of the rows would be left.
     """
     determined = Codec.fit(table, schema).structure.determined
-    computed = determined.in_formulas
+    computed = determined.in_formulas.union(*((one.child, *one.parents) for one in determined.joint))
     cells = schema.cells(table)
     kept = _without_rare(cells, table.num_rows, computed)
     table, cells = table.filter(pa.array(kept)), rows.take(cells, np.flatnonzero(kept))
@@ -91,8 +91,8 @@ def _without_rare(cells: Cells, count: int, columns: set[str]) -> np.ndarray:
     if kept.mean() < _LEAST_KEPT:
         raise TableError(
             f"Half of the rows or more must be left when what fewer than {FEWEST_ROWS} rows have is hidden, however: "
-            f"{int(kept.sum())} of {len(kept)}, since {sorted(columns)} are computed from one another. "
-            "Leave out those that are computed, or fit without protect_rare."
+            f"{int(kept.sum())} of {len(kept)}, since {sorted(columns)} depend on one another. "
+            "Leave out those that others tell, or fit without protect_rare."
         )
     return kept
 

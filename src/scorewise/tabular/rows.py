@@ -52,6 +52,21 @@ def take(cells: Cells, index: npt.NDArray[np.int64]) -> Cells:
     )
 
 
+def as_bytes(cells: Cells) -> list[bytes]:
+    """Give each row as bytes, which are the same for equal rows and for no others.
+
+    Args:
+        cells: columns with shape (N,).
+
+    Returns:
+        N rows.
+    """
+    columns = [np.zeros(count(cells))]
+    columns += [np.where(np.isnan(values), np.nan, values) + 0.0 for values in cells.numbers.values()]  # one NaN, one 0
+    columns += [levels.astype(np.float64) for levels in cells.categories.values()]
+    return [row.tobytes() for row in np.ascontiguousarray(np.column_stack(columns))]
+
+
 def subsample(cells: Cells, rows: int, generator: np.random.Generator) -> Cells:
     """Draw rows without replacement where there are more than `rows`; else keep all in their order.
 

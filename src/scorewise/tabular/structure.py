@@ -79,7 +79,7 @@ class Structure(NamedTuple):
         children = determined.children
 
         numbers = _tied(numbers, sums, determined, values, temporal)
-        coded = {one.parent for one in determined.functions if one.part is None}
+        coded = determined.coded
         prevalent = _find_prevalent(schema, cells, determined, coded | temporal, _ties(numbers, determined))
         numbers, sums, ties = _without_circles(numbers, sums, determined, prevalent)
         compared = {**values, **{one.column: _held(one, schema, cells) for one in prevalent}}

@@ -373,8 +373,13 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]
             if facts["rejection"] is not None:
                 columns = with_parts(codec.schema, codec.schema.cells(codec.decode(np.zeros((1, layout.width)))))
                 rejection = Rejection.from_parts(facts["rejection"], store.part(tensors, "rejection."), columns)
+            determined = codec.structure.determined
             unseen = Unseen.from_parts(
-                facts["unseen"], store.part(tensors, "unseen."), codec.schema, codec.structure.determined.formulas
+                facts["unseen"],
+                store.part(tensors, "unseen."),
+                codec.schema,
+                determined.formulas,
+                determined.joint,
             )
             synthesizer = cls(**facts["settings"], device=device)
             synthesizer.trace_, synthesizer.stopped_ = facts["trace"], facts["stopped"]

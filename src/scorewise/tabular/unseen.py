@@ -1,10 +1,13 @@
-"""What no row of a table has, though of independent columns many would: bounds of columns, and levels kept apart."""
+"""What no row of a table has, though of independent columns many would: bounds of columns, and levels kept apart.
+
+Nor has it what columns would have to be computed from, but are not in any row: values beyond its own, unknown pairs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +16,7 @@ from torch import Tensor
 from scorewise.tabular import dtype, rows
 from scorewise.tabular.column import Column
 from scorewise.tabular.formula import tolerances
+from scorewise.tabular.joint import Joint
 from scorewise.tabular.relation import ROUNDING, entropy
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import number_codes
@@ -28,6 +32,7 @@ SCREENED_CELLS, MOST_SHUFFLED = 200_000, 100_000
 LEAST_KEPT = 0.4
 """The least share of a model's rows that must be left."""
 _TOLERANCE_NS = 1_000.0
+T = TypeVar("T")
 
 
 class Unseen(NamedTuple):
@@ -41,6 +46,7 @@ class Unseen(NamedTuple):
             missing or not, and no more.
         beyond: what computes columns, of which no value is beyond those of the table.
         left: the share of a model's rows that have nothing of it.
+        unknown: columns that are looked up by pairs of codes, of which the table has no others.
     """
 
     bounds: tuple[tuple[str, str], ...]
@@ -48,9 +54,10 @@ class Unseen(NamedTuple):
     values: dict[str, np.ndarray]
     beyond: tuple[Computation, ...] = ()
     left: float = 1.0
+    unknown: tuple[Joint, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.bounds or self.apart or self.beyond)
+        return bool(self.bounds or self.apart or self.beyond or self.unknown)
 
     def allowed(self, schema: Schema, cells: Cells) -> np.ndarray:
         """Tell which rows have nothing that no row of the table has.
@@ -84,16 +91,17 @@ class Unseen(NamedTuple):
             if still.mean() >= LEAST_KEPT:
                 left = still
                 kept.add(place)
-        splits = len(self.bounds), len(self.bounds) + len(self.apart)
-        bounds = tuple(bound for place, bound in enumerate(self.bounds) if place in kept)
-        apart = tuple(pair for place, pair in enumerate(self.apart, splits[0]) if place in kept)
-        beyond = tuple(one for place, one in enumerate(self.beyond, splits[1]) if place in kept)
+        starts = np.cumsum([0, len(self.bounds), len(self.apart), len(self.beyond)]).tolist()
+        bounds = _at(self.bounds, kept, starts[0])
+        apart = _at(self.apart, kept, starts[1])
+        beyond = _at(self.beyond, kept, starts[2])
+        unknown = _at(self.unknown, kept, starts[3])
         used = {name for first, second, _ in apart for name in (first, second)}
         values = {name: known for name, known in self.values.items() if name in used}
-        return Unseen(bounds, apart, values, beyond, float(left.mean()))
+        return Unseen(bounds, apart, values, beyond, float(left.mean()), unknown)
 
     def _broken(self, schema: Schema, cells: Cells) -> list[np.ndarray]:
-        """For each bound, for each pair kept apart, then for what is computed, which rows have what no row has."""
+        """For each bound, pair kept apart, computed and looked up column, which rows have what no row has."""
         values = schema.numeric(cells) if self.bounds or self.beyond else {}
         found = [_below(schema.column(first), schema.column(second), values) for first, second in self.bounds]
         sizes = {
@@ -103,14 +111,21 @@ class Unseen(NamedTuple):
         }
         codes = {name: _codes(name, cells, self.values, size) for name, size in sizes.items()}
         found += [table[codes[first], codes[second]] for first, second, table in self.apart]
-        return found + [_outside(schema.column(one.child), one.of(values)) for one in self.beyond]
+        found += [_outside(schema.column(one.child), one.of(values)) for one in self.beyond]
+        return found + [~one.known(cells.numbers, cells.categories) for one in self.unknown]
 
     def to_json(self) -> dict[str, Any]:
         """Give what is not an array."""
         apart = [[first, second, *table.shape] for first, second, table in self.apart]
         bounds = [list(pair) for pair in self.bounds]
-        beyond = [one.child for one in self.beyond]
-        return {"bounds": bounds, "apart": apart, "values": list(self.values), "beyond": beyond, "left": self.left}
+        return {
+            "bounds": bounds,
+            "apart": apart,
+            "values": list(self.values),
+            "beyond": [one.child for one in self.beyond],
+            "left": self.left,
+            "unknown": [one.child for one in self.unknown],
+        }
 
     def arrays(self) -> dict[str, Tensor]:
         """Give the arrays by name; together with `to_json` they are what no row has."""
@@ -125,6 +140,7 @@ class Unseen(NamedTuple):
         arrays: Mapping[str, Tensor],
         schema: Schema,
         computed: Sequence[Computation] = (),
+        joint: Sequence[Joint] = (),
     ) -> Self:
         """Rebuild it from `to_json` and `arrays`.
 
@@ -133,6 +149,7 @@ class Unseen(NamedTuple):
             arrays: the arrays by name.
             schema: what the table is.
             computed: what computes columns of it.
+            joint: columns of it that are looked up by pairs.
 
         Returns:
             What no row has.
@@ -160,13 +177,22 @@ class Unseen(NamedTuple):
             raise ValueError(f"{LEAST_KEPT} of a model's rows must be left at least, and 1 at most, however: {left}")
         if strange := (values.keys() - numbers) | ({name for pair in bounds for name in pair} - known):
             raise ValueError(f"bounds and values must be of columns that are numbers, however: {sorted(strange)}")
-        by_name = {one.child: one for one in computed}
+        by_name, looked_up = {one.child: one for one in computed}, {one.child: one for one in joint}
         if strange := set(said["beyond"]) - by_name.keys():
             raise ValueError(f"what is not to be beyond the table must be computed, however: {sorted(strange)} are not")
-        return cls(bounds, tuple(apart), values, tuple(by_name[name] for name in said["beyond"]), left)
+        if strange := set(said["unknown"]) - looked_up.keys():
+            raise ValueError(f"what has no unknown pairs must be looked up by them, however: {sorted(strange)} are not")
+        beyond = tuple(by_name[name] for name in said["beyond"])
+        return cls(bounds, tuple(apart), values, beyond, left, tuple(looked_up[name] for name in said["unknown"]))
 
 
-def find_unseen(schema: Schema, cells: Cells, seed: int = 0, computed: Sequence[Computation] = ()) -> Unseen:
+def find_unseen(
+    schema: Schema,
+    cells: Cells,
+    seed: int = 0,
+    computed: Sequence[Computation] = (),
+    joint: Sequence[Joint] = (),
+) -> Unseen:
     """Find what no row has, though `EXPECTED` rows or more would have it if columns were independent.
 
     That is one number being below another (a total below its part, an end before its start), and two codes together
@@ -174,19 +200,26 @@ def find_unseen(schema: Schema, cells: Cells, seed: int = 0, computed: Sequence[
     that have few, and whether other numbers are missing. What none of the table's rows has next to none of further rows
     would have, so next to nothing that could be is left out of a sample by this. A bound may be broken by `MOST_WRONG`
     rows, one of `ROWS_EACH` at most: a single number that was typed wrongly would hide it. Nor is what a column is
-    computed to be beyond its values in the table, such as the share that a rank above the number of those ranked is.
+    computed to be beyond its values in the table, such as the share that a rank above the number of those ranked is,
+    nor do two columns have together what a third one cannot be looked up by.
 
     Args:
         schema: what the table is.
         cells: of its N rows.
         seed: of the order in which columns are independent.
         computed: what computes columns, in every row.
+        joint: columns that are looked up by pairs of codes.
 
     Returns:
         What no row has.
     """
-    generator = np.random.default_rng(seed)
-    return Unseen(_find_bounds(schema, cells, generator), *_find_apart(schema, cells), tuple(computed))
+    bounds = _find_bounds(schema, cells, np.random.default_rng(seed))
+    return Unseen(bounds, *_find_apart(schema, cells), tuple(computed), unknown=tuple(joint))
+
+
+def _at(some: tuple[T, ...], places: Collection[int], start: int) -> tuple[T, ...]:
+    """Those of which the places, counted from a start, are among others."""
+    return tuple(one for place, one in enumerate(some, start) if place in places)
 
 
 def _find_bounds(schema: Schema, cells: Cells, generator: np.random.Generator) -> tuple[tuple[str, str], ...]:
