@@ -100,6 +100,87 @@ def test_a_missing_level_is_a_level_of_its_own() -> None:
         assert unseen.allowed(schema, schema.cells(to_arrow(rows))).all() == held
 
 
+def _inquiries(rows: int = ROWS) -> pd.DataFrame:
+    """A bureau's numbers: -9 throughout where nobody is known; -7 where there was no delay, months since it else."""
+    generator = np.random.default_rng(0)
+    unknown, delays = generator.random(rows) < 0.06, generator.random(rows) < 0.4
+    frame = pd.DataFrame(
+        {
+            "oldest": generator.gamma(4, 40, rows).round(),
+            "paid": np.where(delays, 100 - generator.gamma(2, 8, rows).clip(1, 90).round(1), 100),
+            "since": np.where(delays, generator.gamma(1.2, 30, rows).round(1), -7),
+            "owed": np.where(generator.random(rows) < 0.2, 0, generator.lognormal(7, 1, rows).round()),
+        }
+    )
+    frame["due"] = (frame["owed"] * generator.uniform(0.02, 0.1, rows)).round(2)
+    frame.loc[unknown] = -9
+    return frame
+
+
+def test_values_that_many_rows_share_are_kept_apart_from_what_they_do_not_meet() -> None:
+    frame = _inquiries()
+    unseen, schema, cells = _found(frame)
+    assert unseen.allowed(schema, cells).all()
+    assert {name: set(one.known) >= {-9} for name, one in unseen.values.items()} == dict.fromkeys(frame, True)
+    assert not any(one.every for one in unseen.values.values())
+    usual = {"oldest": 150.5, "paid": 93.7, "since": 21.3, "owed": 1_234.0, "due": 61.7}
+    for change, held in (
+        ({}, True),
+        (dict.fromkeys(frame, -9.0), True),
+        ({"owed": -9.0, "due": -9.0}, False),
+        ({"paid": 100.0}, False),
+        ({"since": -7.0}, False),
+        ({"paid": 100.0, "since": -7.0}, True),
+        ({"owed": 0.0}, False),
+        ({"owed": 0.0, "due": 0.0}, True),
+        ({"due": 0.0}, False),
+    ):
+        row = pd.DataFrame([usual | change])
+        assert unseen.allowed(schema, schema.cells(to_arrow(row))).all() == held, change
+    again = Unseen.from_parts(json.loads(json.dumps(unseen.to_json())), unseen.arrays(), schema)
+    mixed = schema.cells(to_arrow(frame.apply(lambda one: np.random.default_rng(len(one.name)).permutation(one))))
+    assert np.array_equal(again.allowed(schema, mixed), unseen.allowed(schema, mixed))
+    assert 0.1 < unseen.allowed(schema, mixed).mean() < 0.6
+
+
+def test_a_missing_cell_is_neither_a_common_value_nor_another_one() -> None:
+    frame = _inquiries()
+    frame["since"] = frame["since"].where(frame["since"] != -7)
+    unseen, schema, cells = _found(frame)
+    assert unseen.allowed(schema, cells).all()
+    usual = {"oldest": 150.5, "paid": 93.7, "since": 21.3, "owed": 1_234.0, "due": 61.7}
+    for change, held in (
+        ({"since": np.nan}, False),
+        ({"since": np.nan, "paid": 100.0}, True),
+        ({"paid": 100.0}, False),
+    ):
+        assert unseen.allowed(schema, schema.cells(to_arrow(pd.DataFrame([usual | change])))).all() == held, change
+
+
+def test_of_common_values_only_what_costs_them_few_rows_is_kept_apart() -> None:
+    frame = _inquiries()
+    unseen, schema, _ = _found(frame)
+    pairs = {(first, second) for first, second, _ in unseen.apart}
+    assert ("oldest", "paid") in pairs
+    assert unseen.steady.apart == ()
+    for share, kept in ((0.05, True), (0.3, False)):
+        made, known = frame.copy(), np.flatnonzero(frame["paid"] != -9)
+        unknown = np.flatnonzero(frame["paid"] == -9)
+        made.loc[unknown[: int(share * len(unknown))], "paid"] = 93.7
+        made.loc[known[:5], "oldest"] = -9
+        narrow = unseen.narrowed(schema, schema.cells(to_arrow(made)))
+        assert (("oldest", "paid") in {(first, second) for first, second, _ in narrow.apart}) == kept
+    staff, schema, _ = _found(_staff())
+    assert staff.steady.apart == staff.apart
+
+
+def test_common_values_are_as_frequent_as_in_the_table_however_brief_the_training() -> None:
+    frame = _inquiries()
+    fake = Synthesizer(seed=0, time_limit=0.05).fit(frame).sample(4_000, seed=1)
+    for name in ("oldest", "paid", "since", "owed", "due"):
+        assert abs((fake[name] == -9).mean() - 0.06) < 0.015
+
+
 def test_what_independent_columns_would_not_have_either_is_no_accident_and_not_found() -> None:
     generator = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -167,7 +248,7 @@ def test_it_is_written_and_read_and_what_does_not_fit_is_refused() -> None:
         {"left": 2},
         {"bounds": [["work", "role"]]},
         {"bounds": [["work", "other"]]},
-        {"values": ["role"]},
+        {"values": [["role", True]]},
         {"apart": [["role", "bonus", 4, 5]]},
         {"apart": [["role", "rated", 4, 4]]},
     ):

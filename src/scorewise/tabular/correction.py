@@ -130,9 +130,9 @@ def correct(
         yield before
 
     def allowed(made: Chosen) -> np.ndarray:
-        return unseen.allowed(schema, schema.cells(codec.restore(made)))
+        return unseen.steady.allowed(schema, schema.cells(codec.restore(made)))
 
-    only = allowed if unseen else None
+    only = allowed if unseen.steady else None
     if chosen:
         calibrating = calibrate(network, codec, compared, count, seed, evaluations, only)
         calibration, seen = yield from relayed(calibrating, lambda made: before + made)

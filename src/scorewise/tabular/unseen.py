@@ -5,7 +5,7 @@ Nor has it what columns would have to be computed from, but are not in any row: 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -28,11 +28,54 @@ MOST_WRONG, ROWS_EACH = 2, 1_000
 """Rows that may break a bound, such as those in which a number was typed wrongly: so many, and one of so many rows."""
 MOST_CODES, MOST_COLUMNS = 64, 100
 """Codes of a column, and columns, whose pairs are looked at; of more columns those that vary most."""
+MOST_COMMON, COMMON_SHARE = 8, 0.01
+"""Values of a number that has more of them that are codes: so many, each of which such a share of the rows has."""
 SCREENED_CELLS, MOST_SHUFFLED = 200_000, 100_000
+MOST_LOST, FEWEST_MADE = 0.1, 20
+"""The largest share that a common value may lose of a model's rows that have it, where so many have."""
 LEAST_KEPT = 0.4
 """The least share of a model's rows that must be left."""
 _TOLERANCE_NS = 1_000.0
 T = TypeVar("T")
+
+
+class Values(NamedTuple):
+    """What is a code of a number column.
+
+    Attributes:
+        known: values, increasing, shape (K,).
+        every: whether these are all that the column has: then others, which are new, count as the nearest one. Else
+            they are those that many rows share, such as a 0, or a -9 for what is not known, and others are one code.
+    """
+
+    known: np.ndarray
+    every: bool
+
+    @property
+    def codes(self) -> int:
+        """The number of codes, that of missing cells included, which is the last one."""
+        return max(len(self.known), 1) + 1 if self.every else len(self.known) + 2
+
+    def of(self, column: np.ndarray) -> np.ndarray:
+        """Give the codes of a column.
+
+        Args:
+            column: its values, NaN where missing, shape (N,).
+
+        Returns:
+            Codes, int64, shape (N,).
+        """
+        others, gone = len(self.known), np.isnan(column)
+        if not others:
+            missing: np.ndarray = gone.astype(np.int64)
+            return missing
+        code = number_codes(column, self.known)
+        if self.every:
+            return code
+        nearest = self.known[code.clip(max=others - 1)]
+        same = np.abs(column - nearest) <= ROUNDING * np.abs(nearest)
+        found: np.ndarray = np.where(gone, others + 1, np.where(same, code, others))
+        return found
 
 
 class Unseen(NamedTuple):
@@ -42,8 +85,7 @@ class Unseen(NamedTuple):
         bounds: pairs of columns that are numbers, the first of which is below the second in no row, or in one or two of
             thousands.
         apart: pairs of columns, and which of their pairs of codes no row has, bool, shape (K, L).
-        values: values of number columns with few of them, increasing, by name; none of one whose cells are known to be
-            missing or not, and no more.
+        values: what are codes of number columns, by name.
         beyond: what computes columns, of which no value is beyond those of the table.
         left: the share of a model's rows that have nothing of it.
         unknown: columns that are looked up by pairs of codes, of which the table has no others.
@@ -51,13 +93,26 @@ class Unseen(NamedTuple):
 
     bounds: tuple[tuple[str, str], ...]
     apart: tuple[tuple[str, str, np.ndarray], ...]
-    values: dict[str, np.ndarray]
+    values: dict[str, Values]
     beyond: tuple[Computation, ...] = ()
     left: float = 1.0
     unknown: tuple[Joint, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.bounds or self.apart or self.beyond or self.unknown)
+
+    @property
+    def steady(self) -> Unseen:
+        """The same without what depends on whether a number has exactly a common value.
+
+        A score next to those of such a value is another number. So margins that were fitted to the rows that are left
+        would decide which rows these are: of visits of a shop, they went on moving while ever more rows were lost.
+        """
+        return self._replace(apart=tuple(pair for pair in self.apart if not self._is_common(pair[0], pair[1])))
+
+    def _is_common(self, first: str, second: str) -> bool:
+        """Whether a pair of columns is kept apart by common values."""
+        return any(len(one.known) > 0 and not one.every for name, one in self.values.items() if name in {first, second})
 
     def allowed(self, schema: Schema, cells: Cells) -> np.ndarray:
         """Tell which rows have nothing that no row of the table has.
@@ -81,13 +136,20 @@ class Unseen(NamedTuple):
 
         Returns:
             What some of the rows have, as long as `LEAST_KEPT` of the rows have nothing of it, that of the fewest rows
-            first.
+            first; of common values, only where no value loses more than `MOST_LOST` of its rows.
         """
         broken = self._broken(schema, made)
-        counts = [int(one.sum()) for one in broken]
+        common = {i for i, pair in enumerate(self.apart, len(self.bounds)) if self._is_common(pair[0], pair[1])}
+        codes = self._codes([self.apart[place - len(self.bounds)] for place in common], made).values()
         left, kept = np.ones(rows.count(made), dtype=bool), set[int]()
-        for place in sorted((place for place, count in enumerate(counts) if count), key=counts.__getitem__):
+        counts = [(place in common, int(one.sum()), place) for place, one in enumerate(broken)]
+        steady = left
+        for is_common, _, place in sorted(one for one in counts if one[1]):
             still = left & ~broken[place]
+            if not is_common:
+                steady = still if still.mean() >= LEAST_KEPT else steady
+            elif max(_lost(code[steady], ~still[steady]) for code in codes) > MOST_LOST:
+                continue
             if still.mean() >= LEAST_KEPT:
                 left = still
                 kept.add(place)
@@ -104,15 +166,17 @@ class Unseen(NamedTuple):
         """For each bound, pair kept apart, computed and looked up column, which rows have what no row has."""
         values = schema.numeric(cells) if self.bounds or self.beyond else {}
         found = [_below(schema.column(first), schema.column(second), values) for first, second in self.bounds]
-        sizes = {
-            name: size
-            for first, second, table in self.apart
-            for name, size in zip((first, second), table.shape, strict=True)
-        }
-        codes = {name: _codes(name, cells, self.values, size) for name, size in sizes.items()}
+        codes = self._codes(self.apart, cells)
         found += [table[codes[first], codes[second]] for first, second, table in self.apart]
         found += [_outside(schema.column(one.child), one.of(values)) for one in self.beyond]
         return found + [~one.known(cells.numbers, cells.categories) for one in self.unknown]
+
+    def _codes(self, apart: Iterable[tuple[str, str, np.ndarray]], cells: Cells) -> dict[str, np.ndarray]:
+        """Codes of the columns of some pairs, (N,) each."""
+        sizes = {
+            n: size for first, second, table in apart for n, size in zip((first, second), table.shape, strict=True)
+        }
+        return {name: _codes(name, cells, self.values, size) for name, size in sizes.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Give what is not an array."""
@@ -121,7 +185,7 @@ class Unseen(NamedTuple):
         return {
             "bounds": bounds,
             "apart": apart,
-            "values": list(self.values),
+            "values": [[name, one.every] for name, one in self.values.items()],
             "beyond": [one.child for one in self.beyond],
             "left": self.left,
             "unknown": [one.child for one in self.unknown],
@@ -130,7 +194,7 @@ class Unseen(NamedTuple):
     def arrays(self) -> dict[str, Tensor]:
         """Give the arrays by name; together with `to_json` they are what no row has."""
         tables = {f"apart.{i}": table for i, (*_, table) in enumerate(self.apart)}
-        values = {f"values.{i}": known for i, known in enumerate(self.values.values())}
+        values = {f"values.{i}": one.known for i, one in enumerate(self.values.values())}
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in (tables | values).items()}
 
     @classmethod
@@ -158,7 +222,7 @@ class Unseen(NamedTuple):
             KeyError: if a part is missing.
             ValueError: if a part does not fit the schema.
         """
-        values = {name: arrays[f"values.{i}"].numpy() for i, name in enumerate(said["values"])}
+        values = {name: Values(arrays[f"values.{i}"].numpy(), every) for i, (name, every) in enumerate(said["values"])}
         categories = {column.name: column for column in schema.categories}
         numbers = {column.name for column in schema.numbers}
         known = numbers | {name for name, column in categories.items() if column.numeric_levels is not None}
@@ -167,7 +231,7 @@ class Unseen(NamedTuple):
         for i, (first, second, *shape) in enumerate(said["apart"]):
             table = arrays[f"apart.{i}"].numpy()
             sizes = [
-                max(len(values[name]), 1) + 1 if name in values else len(categories[name].levels or ()) + 1
+                values[name].codes if name in values else len(categories[name].levels or ()) + 1
                 for name in (first, second)
             ]
             if table.dtype != np.bool_ or list(table.shape) != list(shape) or sizes != list(shape):
@@ -197,11 +261,12 @@ def find_unseen(
 
     That is one number being below another (a total below its part, an end before its start), and two codes together
     (a state and a city elsewhere; a cell that is there beside one that is missing). Codes are levels, values of numbers
-    that have few, and whether other numbers are missing. What none of the table's rows has next to none of further rows
-    would have, so next to nothing that could be is left out of a sample by this. A bound may be broken by `MOST_WRONG`
-    rows, one of `ROWS_EACH` at most: a single number that was typed wrongly would hide it. Nor is what a column is
-    computed to be beyond its values in the table, such as the share that a rank above the number of those ranked is,
-    nor do two columns have together what a third one cannot be looked up by.
+    that have few, and of other numbers the values that many rows share, what is none of these, and what is missing.
+    What none of the table's rows has next to none of further rows would have, so next to nothing that could be is left
+    out of a sample by this. A bound may be broken by `MOST_WRONG` rows, one of `ROWS_EACH` at most: a single number
+    that was typed wrongly would hide it. Nor is what a column is computed to be beyond its values in the table, such as
+    the share that a rank above the number of those ranked is, nor do two columns have together what a third one cannot
+    be looked up by.
 
     Args:
         schema: what the table is.
@@ -220,6 +285,12 @@ def find_unseen(
 def _at(some: tuple[T, ...], places: Collection[int], start: int) -> tuple[T, ...]:
     """Those of which the places, counted from a start, are among others."""
     return tuple(one for place, one in enumerate(some, start) if place in places)
+
+
+def _lost(codes: np.ndarray, broken: np.ndarray) -> float:
+    """The largest share of the rows of a code, (N,), that are broken, (N,)."""
+    rows_of, lost = np.bincount(codes), np.bincount(codes[broken], minlength=int(codes.max()) + 1)
+    return float((lost / np.maximum(rows_of, 1))[rows_of >= FEWEST_MADE].max(initial=0.0))
 
 
 def _find_bounds(schema: Schema, cells: Cells, generator: np.random.Generator) -> tuple[tuple[str, str], ...]:
@@ -265,9 +336,9 @@ def _outside(column: Column, computed: np.ndarray) -> np.ndarray:
     return outside
 
 
-def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.ndarray], ...], dict[str, np.ndarray]]:
-    values = {name: known for name, column in cells.numbers.items() if (known := _few(column)) is not None}
-    sizes = {name: max(len(known), 1) + 1 for name, known in values.items()}
+def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.ndarray], ...], dict[str, Values]]:
+    values = {name: known for name, column in cells.numbers.items() if (known := _told(column)) is not None}
+    sizes = {name: known.codes for name, known in values.items()}
     sizes |= {column.name: len(column.levels or ()) + 1 for column in schema.categories}
     narrow = {name: size for name, size in sizes.items() if size <= MOST_CODES + 1}
     codes = {name: _codes(name, cells, values, size).astype(np.uint8) for name, size in narrow.items()}
@@ -286,21 +357,19 @@ def _find_apart(schema: Schema, cells: Cells) -> tuple[tuple[tuple[str, str, np.
     return tuple(found), {name: known for name, known in values.items() if name in used}
 
 
-def _few(column: np.ndarray) -> np.ndarray | None:
-    """The values of a number column if they are few, none if cells are missing among many, else None."""
-    known = np.unique(column[~np.isnan(column)])
+def _told(column: np.ndarray) -> Values | None:
+    """What are codes of a number column; None where none of many values is common, and none missing."""
+    known, counts = np.unique(column[~np.isnan(column)], return_counts=True)
     if len(known) <= MOST_CODES:
-        return known
-    return known[:0] if np.isnan(column).any() else None
+        return Values(known, True)
+    order = np.argsort(-counts, kind="stable")[:MOST_COMMON]
+    common = np.sort(known[order[counts[order] >= COMMON_SHARE * len(column)]])
+    return Values(common, False) if len(common) or np.isnan(column).any() else None
 
 
-def _codes(name: str, cells: Cells, values: Mapping[str, np.ndarray], size: int) -> np.ndarray:
+def _codes(name: str, cells: Cells, values: Mapping[str, Values], size: int) -> np.ndarray:
     """Codes of a column, the last of which is missing, int64, shape (N,)."""
     if name in cells.categories:
         levels = cells.categories[name]
         return np.where((levels < 0) | (levels >= size), size - 1, levels)
-    column = cells.numbers[name]
-    if len(values[name]):
-        return number_codes(column, values[name])
-    missing: np.ndarray = np.isnan(column).astype(np.int64)
-    return missing
+    return values[name].of(cells.numbers[name])
