@@ -9,10 +9,11 @@ these also logged with days and times as integers; rows of Beijing's air with it
 moment, and of Adult with six of its columns spread over zeros and ones; customers with postal codes, of which a
 town has several, and its state; plots of land with their areas and prices a square metre, some typed wrongly; loans
 graded by a score, with classes of incomes; pupils with the codes of their schools in three years; bills with totals, of
-which some were typed wrongly; and meters that were read into floats of 32 bits. Each is fitted by default, and as many
-rows as it has are sampled and scored; where there are moments to the hour, with their hours, weekdays and months as
-columns more. With `--against` the package in another folder is measured, too, in a process of its own. A table that is
-in the JSON file is measured again only if it is named.
+which some were typed wrongly; meters that were read into floats of 32 bits; and a bank's loans with rates by grade and
+month, fees by purpose and channel, and payments. Each is fitted by default, and as many rows as it has are sampled and
+scored; where there are moments to the hour, with their hours, weekdays and months as columns more. With `--against` the
+package in another folder is measured, too, in a process of its own. A table that is in the JSON file is measured again
+only if it is named.
 """
 
 import argparse
@@ -274,6 +275,55 @@ def unread(meters: pd.DataFrame) -> float:
     return float((~known | wrong).mean())
 
 
+def terms() -> tuple[np.ndarray, np.ndarray]:
+    """A bank's rates of interest by grade and month, in percent, and its fees by purpose and channel."""
+    rng = np.random.default_rng(0)
+    rates = np.linspace(5, 29, 30).round(2)[:, None] + np.repeat([0.0, 0.01, 0.35], 2) * rng.integers(1, 3, (30, 1))
+    return rates.round(2), rng.choice(np.arange(2, 12) * 5.0, (8, 3))
+
+
+def lending(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Loans of a bank: riskier ones are larger and longer; what is paid each month returns them, up to a cent."""
+    rates, fees = terms()
+    grade = (30 * rng.beta(1.3, 2.2, rows)).astype(int)
+    month, purpose, channel = rng.integers(0, 6, rows), rng.integers(0, 8, rows), rng.choice(3, rows, p=[0.6, 0.3, 0.1])
+    amount = (rng.lognormal(9 + 0.01 * grade, 0.6).round(-2)).clip(1_000, 40_000)
+    length = np.where(rng.random(rows) < 0.2 + 0.02 * grade, 60, 36)
+    rate = rates[grade, month]
+    names = {
+        "grade": np.char.add(np.array([*"ABCDEF"])[grade // 5], (grade % 5 + 1).astype(str)),
+        "month": np.array(["January", "February", "March", "April", "May", "June"])[month],
+        "purpose": np.char.add("purpose ", purpose.astype(str)),
+        "channel": np.array(["branch", "phone", "web"])[channel],
+    }
+    paid = np.ceil(100 * annuity(amount, rate, length)) / 100
+    columns = {"amount": amount, "length": length, "rate": rate, "paid": paid, "fee": fees[purpose, channel]}
+    return pd.DataFrame({**names, **columns})
+
+
+def annuity(amount: np.ndarray, rate: np.ndarray, months: np.ndarray) -> np.ndarray:
+    """What is paid each month at a yearly rate in percent."""
+    monthly = rate / 1_200
+    paid: np.ndarray = amount * monthly / (1 - (1 + monthly) ** -months)
+    return paid
+
+
+def unlent(lending: pd.DataFrame) -> float:
+    """The share of rows of which the rate, the fee or the payment is not the bank's."""
+    rates, fees = terms()
+    grade = (
+        5 * lending["grade"].str[0].map({name: i for i, name in enumerate("ABCDEF")})
+        + lending["grade"].str[1].astype(int)
+        - 1
+    )
+    month = lending["month"].map({"January": 0, "February": 1, "March": 2, "April": 3, "May": 4, "June": 5})
+    channel = lending["channel"].map({"branch": 0, "phone": 1, "web": 2})
+    wrong = (lending["rate"] - rates[grade, month]).abs() > 1e-6
+    wrong |= lending["fee"] != fees[lending["purpose"].str[8:].astype(int), channel]
+    due = annuity(*(lending[name].to_numpy() for name in ("amount", "rate", "length")))
+    return float((wrong | ((lending["paid"] - due - 0.005).abs() > 0.0051)).mean())
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
@@ -284,6 +334,7 @@ BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "pupils": moved,
     "bills": unadded,
     "meters": unread,
+    "lending": unlent,
 }
 """The share of rows with what no row of a table has; of plots, pupils and bills, hardly any."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
@@ -301,6 +352,7 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "pupils": pupils,
     "bills": bills,
     "meters": meters,
+    "lending": lending,
 }
 TABLES = ("magic", *MADE_UP)
 
@@ -320,8 +372,9 @@ def measure(name: str) -> dict[str, float]:
     synthesizer = Synthesizer(seed=0, device="cpu").fit(train)
     synthetic = synthesizer.sample(train.num_rows, seed=0)
     given = [with_parts(table) for table in (train, test, synthetic)]
-    as_numbers = {"code": {"kind": "number"}} if name == "customers" else None  # for both ways the same
-    scores = judged(Schema.infer(given[0], overrides=as_numbers), *given)
+    as_number = {"customers": "code", "lending": "rate"}.get(name)  # for both ways the same
+    overrides = None if as_number is None else {as_number: {"kind": "number"}}
+    scores = judged(Schema.infer(given[0], overrides=overrides), *given)
     return scores | ({"broken": BROKEN[name](synthetic.to_pandas())} if name in BROKEN else {})
 
 

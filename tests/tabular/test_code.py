@@ -58,7 +58,9 @@ def test_rates_of_interest_stand_for_grades() -> None:
     assert Schema.infer(to_arrow(frame)).column("code").kind == "category"
     assert found(frame.assign(code=frame["code"].astype(np.float32).astype(float))) == {"code"}  # 5.309999942779541
     assert found(frame.assign(code=rate[grade])) == set()  # a grade has one rate
-    assert found(frame.assign(code=np.where(rng.random(ROWS) < 0.9, rate[grade], rate))) == set()  # or mostly one
+    assert found(frame.assign(code=(531 + 37 * grade + (rng.random(ROWS) < 0.4)) / 100)) == {"code"}
+    assert found(frame.assign(code=(531 + 37 * grade + (rng.random(ROWS) < 0.1)) / 100)) == set()  # or mostly one
+    assert found(frame.assign(code=531 + 37 * grade + (rng.random(ROWS) < 0.1))) == {"code"}  # but of whole numbers
     codec = Codec.fit(frame)
     assert [(one.child, one.parent) for one in codec.structure.usual] == [("grade", "code")]
     assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))

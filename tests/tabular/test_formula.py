@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scorewise.tabular import grid
-from scorewise.tabular.formula import Formula, find_formulas
+from scorewise.tabular.formula import Formula, find_formulas, terms_of_three
 
 _ROWS = 3_000
 
@@ -241,10 +241,28 @@ def test_what_is_paid_each_month_is_told_by_the_amount_the_rate_and_the_length(p
     assert read == formula
 
 
-def test_no_loan_is_paid_back_at_once_or_over_centuries_or_at_a_negative_rate() -> None:
-    columns = _loans(percent=True, years=False)
-    for change in ({"length": columns["length"] - 23.5}, {"length": columns["length"] * 2}, {"rate": -columns["rate"]}):
-        assert _found({**columns, **change}) == []
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        ({}, 4),
+        ({"length": np.array([1.0, 36.0])}, 0),
+        ({"length": np.array([36.0, 720.0])}, 0),
+        ({"length": np.array([36.5, 60.0])}, 0),
+        ({"rate": np.array([-0.5, 3.25])}, 0),
+        ({"rate": np.array([0.5, 103.25])}, 0),
+        ({"rate": np.array([3.0, 4.0])}, 0),
+        ({"amount": np.array([-900.0, 900.0])}, 0),
+        ({"amount": np.array([100.0, 600.0])}, 0),
+        ({"amount": np.array([900.0, np.nan])}, 0),
+    ],
+)
+def test_no_loan_is_paid_back_at_once_or_over_centuries_or_at_a_negative_rate(
+    change: dict[str, np.ndarray], count: int
+) -> None:
+    usual = {"amount": np.array([500.0, 9_000.0]), "rate": np.array([0.0, 3.25]), "length": np.array([36.0, 60.0])}
+    terms = list(terms_of_three(usual | change))
+    assert len(terms) == count
+    assert {names for names, _ in terms} == ({("amount", "rate", "length")} if count else set())
 
 
 def test_a_formula_goes_through_json() -> None:

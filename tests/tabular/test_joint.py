@@ -118,9 +118,26 @@ def test_pairs_of_single_rows_foretell_nothing() -> None:
     frame = pd.DataFrame({"a": rng.integers(15, size=_ROWS), "b": rng.integers(15, size=_ROWS)})
     frame["c"] = np.random.default_rng(1).integers(9, size=(60, 60))[frame["a"], frame["b"]]
     assert {child for child, _ in _found(frame)} == {"c"}
-    sparse = pd.DataFrame({"a": rng.integers(15, 60, size=110), "b": rng.integers(15, 60, size=110)})
-    sparse["c"] = 9 + np.arange(110) % 3
+    alone = rng.permutation(45 * 45)[:110]
+    sparse = pd.DataFrame({"a": 15 + alone // 45, "b": 15 + alone % 45, "c": 9 + np.arange(110) % 3})
     assert _found(pd.concat([frame, sparse], ignore_index=True)) == set()
+    assert {child for child, _ in _found(pd.concat([frame, sparse[:50]], ignore_index=True))} == {"c"}
+
+
+@pytest.mark.parametrize(("each", "found"), [(6, set()), (12, {"c"})])
+def test_of_few_rows_a_pair_nothing_is_found(each: int, found: set[str]) -> None:
+    pair = np.arange(each * 100) % 100
+    c = np.random.default_rng(0).integers(7, size=100)[pair]
+    assert {child for child, _ in _found(pd.DataFrame({"a": pair // 10, "b": pair % 10, "c": c}))} == found
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.003, set()), (0.02, {"c"})])
+def test_of_many_rows_more_than_twenty_have_to_tell(share: float, found: set[str]) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({name: rng.random(20_000) < np.sqrt(share) for name in "ab"})
+    frame["c"] = frame["a"] & frame["b"]
+    assert frame["c"].sum() > 40
+    assert {child for child, _ in _found(frame)} == found
 
 
 def test_of_a_sum_and_its_parts_the_sum_is_told_and_no_parent_is_a_child() -> None:
@@ -129,6 +146,11 @@ def test_of_a_sum_and_its_parts_the_sum_is_told_and_no_parent_is_a_child() -> No
     frame["total"] = frame["a"] + frame["b"]
     frame["even"] = (frame["total"] % 2 == 0) & (frame["a"] > 1)  # by the total and a, or by b and a
     assert _found(frame) == {("total", frozenset("ab")), ("even", frozenset("ab"))}
+    chain = pd.DataFrame({"a": 0, "b": rng.integers(4, size=_ROWS), "d": rng.integers(6, size=_ROWS)})
+    chain["e"] = rng.integers(5, size=_ROWS)
+    chain["a"] = np.random.default_rng(1).integers(4, size=(6, 5))[chain["d"], chain["e"]]
+    chain["c"] = np.random.default_rng(2).integers(3, size=(4, 4))[chain["a"], chain["b"]]
+    assert _found(chain) == {("c", frozenset("ab"))}
 
 
 def test_a_table_comes_back_with_missing_cells_and_numbers_and_its_model_is_kept() -> None:
@@ -160,19 +182,30 @@ def test_a_table_comes_back_with_missing_cells_and_numbers_and_its_model_is_kept
         Codec.from_parts(codec.to_json(), wrong)
 
 
-def test_a_number_of_recurring_values_may_tell() -> None:
+def test_a_number_of_recurring_values_may_tell_and_has_no_others_then() -> None:
     rng = np.random.default_rng(2)
-    rate, old = rng.choice(np.arange(40) / 8 + 3, _ROWS), rng.random(_ROWS) < 0.5
-    grade = np.char.add(
-        "G", np.random.default_rng(7).integers(6, size=(80, 2))[(rate * 8).astype(int), old * 1].astype(str)
-    )
-    frame = pd.DataFrame({"rate": rate, "old": old, "grade": grade, "x": rng.normal(size=_ROWS)})
+    rate, old = rng.choice(np.arange(40) * 17 + 300, _ROWS), rng.random(_ROWS) < 0.5
+    rate[:30] = np.arange(30) * 19 + 1_200  # of one row each
+    letter = np.random.default_rng(7).integers(6, size=(2_000, 2))[rate, old * 1]
+    frame = pd.DataFrame({"rate": rate / 100, "old": old, "grade": np.char.add("G", letter.astype(str))})
+    frame["x"] = rng.normal(size=_ROWS)
     codec = Codec.fit(frame, Schema.infer(to_arrow(frame), overrides={"rate": {"kind": "number"}}))
     (one,) = codec.structure.determined.joint
     assert (one.child, one.parents) == ("grade", ("rate", "old"))
-    fake = codec.decode(np.random.default_rng(0).normal(size=(900, codec.layout.width))).to_pandas()
-    pairs = {(r, o): g for r, o, g in zip(rate, old, grade, strict=True)}
-    assert all(pairs[r, o] == g for r, o, g in zip(fake["rate"], fake["old"], fake["grade"], strict=True))
+    fake = codec.decode(np.random.default_rng(0).normal(size=(9_000, codec.layout.width))).to_pandas()
+    assert set(fake["rate"]) <= set(frame["rate"])
+    pairs = dict(zip(zip(frame["rate"], old, strict=True), frame["grade"], strict=True))
+    made = zip(zip(fake["rate"], fake["old"], strict=True), fake["grade"], strict=True)
+    assert all(pairs.get(pair, grade) == grade for pair, grade in made)
+
+
+def test_what_is_computed_from_is_not_looked_up() -> None:
+    frame = _pizzas()
+    frame["paid"] = (frame["price"] + frame["tip"]).round(2)
+    codec = Codec.fit(frame)
+    assert [one.child for one in codec.structure.determined.formulas] == ["paid"]
+    assert [one.child for one in codec.structure.determined.joint] == ["free"]
+    assert codec.decode(codec.encode(frame)).equals(to_arrow(frame))
 
 
 def test_what_a_joint_function_determines_is_told_by_it() -> None:

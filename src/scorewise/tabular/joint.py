@@ -13,7 +13,7 @@ from scorewise.tabular.rows import as_bytes
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import number_codes
 
-SCREENED_ROWS = 4_000
+SCREENED_ROWS, COMPARED = 4_000, 256
 MOST_PAIRED = 64
 """Columns of which pairs are looked at, those that vary most."""
 ROWS_EACH = 10
@@ -129,10 +129,8 @@ class Joint(NamedTuple):
         known = {column.name: len(column.levels or ()) for column in schema.categories}
         numbers = {column.name for column in schema.numbers}
         for name, values, size in ((one, first, sizes[0]), (other, second, sizes[1])):
-            if (
-                size - (known[name] if name in known else len(values)) not in {0, 1}
-                or not {name} <= known.keys() | numbers
-            ):
+            there = known[name] if name in known else len(values) if name in numbers else -1
+            if size - there not in {0, 1}:
                 raise ValueError(f"codes of {name!r}, by which {said['child']!r} is looked up, cannot be {size}")
         if (
             not len(pairs) == len(image) > 0
@@ -202,9 +200,13 @@ def _likely(
     rows = len(next(iter(codes.values()), []))
     screen = np.sort(np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS])
     quick = {name: codes[name][screen] for name in {*keys, *children}}
+    every = np.stack([quick[name] for name in children], 1) if children else np.zeros((0, 0))
     for pair in combinations(keys, 2) if children else ():
-        left = [name for name in children if name not in pair]
-        if not (left := _same(_pairs(quick, levels, pair), left, quick)):
+        pairs = _pairs(quick, levels, pair)
+        later, earlier = (side[:: max(1, len(side) // COMPARED)] for side in _again(pairs))
+        alike: list[int] = np.flatnonzero((every[later] == every[earlier]).all(0)).tolist()
+        left = [children[i] for i in alike if children[i] not in pair]
+        if not (left := _same(pairs, left, quick)):
             continue
         whole = _pairs(codes, levels, pair)
         counts = np.unique(whole, return_counts=True)[1]
@@ -217,11 +219,16 @@ def _pairs(codes: Mapping[str, np.ndarray], levels: Mapping[str, int], pair: tup
     return both
 
 
-def _same(pairs: np.ndarray, children: Sequence[str], codes: Mapping[str, np.ndarray]) -> list[str]:
-    """Those children that are the same in all rows of a pair."""
+def _again(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a pair that a row before them has, too, and which row that is."""
     order = np.argsort(pairs, kind="stable")
     again = np.flatnonzero(pairs[order[1:]] == pairs[order[:-1]])
-    later, earlier = order[again + 1], order[again]
+    return order[again + 1], order[again]
+
+
+def _same(pairs: np.ndarray, children: Sequence[str], codes: Mapping[str, np.ndarray]) -> list[str]:
+    """Those children that are the same in all rows of a pair."""
+    later, earlier = _again(pairs)
     return [name for name in children if (codes[name][later] == codes[name][earlier]).all()]
 
 
