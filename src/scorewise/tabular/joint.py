@@ -11,7 +11,7 @@ import numpy as np
 from scorewise.tabular.relation import entropy, most_frequent
 from scorewise.tabular.rows import as_bytes
 from scorewise.tabular.schema import Cells, Schema
-from scorewise.tabular.usual import number_codes
+from scorewise.tabular.usual import level_codes, number_codes
 
 SCREENED_ROWS, COMPARED = 4_000, 256
 MOST_PAIRED = 64
@@ -268,5 +268,4 @@ def _codes(
     """Codes of a parent, (N,)."""
     if len(values):
         return number_codes(numbers[name], values)
-    code = categories[name]
-    return np.where((code < 0) | (code >= size), size - 1, code).astype(np.int64)
+    return level_codes(categories[name], size)

@@ -19,7 +19,7 @@ from scorewise.tabular.formula import tolerances
 from scorewise.tabular.joint import Joint
 from scorewise.tabular.relation import ROUNDING, entropy
 from scorewise.tabular.schema import Cells, Schema
-from scorewise.tabular.usual import number_codes
+from scorewise.tabular.usual import level_codes, number_codes
 from scorewise.tabular.weighted import Computation
 
 EXPECTED = 20
@@ -370,6 +370,5 @@ def _told(column: np.ndarray) -> Values | None:
 def _codes(name: str, cells: Cells, values: Mapping[str, Values], size: int) -> np.ndarray:
     """Codes of a column, the last of which is missing, int64, shape (N,)."""
     if name in cells.categories:
-        levels = cells.categories[name]
-        return np.where((levels < 0) | (levels >= size), size - 1, levels)
+        return level_codes(cells.categories[name], size)
     return values[name].of(cells.numbers[name])

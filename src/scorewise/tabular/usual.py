@@ -74,6 +74,19 @@ def number_codes(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), len(known), nearest)
 
 
+def level_codes(levels: np.ndarray, size: int) -> np.ndarray:
+    """Give the codes of a category, the last of which is that of missing cells.
+
+    Args:
+        levels: shape (N,), less than 0 or the last code where missing.
+        size: the number of codes.
+
+    Returns:
+        Codes from 0, int64, shape (N,).
+    """
+    return np.where((levels < 0) | (levels >= size), size - 1, levels).astype(np.int64)
+
+
 def find_usual(
     codes: Mapping[str, np.ndarray],
     levels: Mapping[str, int],
