@@ -1,4 +1,8 @@
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -228,3 +232,24 @@ def test_the_fastest_form_of_experts_asks_the_one_that_levels_belong_to() -> Non
 def test_a_network_that_cannot_be_fused_is_its_own_fastest_form() -> None:
     network = _network(LAYOUTS["one number"]).double()
     assert fastest(network) is network
+
+
+def test_loops_that_another_process_compiled_are_the_same_to_the_bit(tmp_path: Path) -> None:
+    program = """
+import sys, torch
+from scorewise.tabular.fused import Fused
+from test_fused import LAYOUTS, _batch, _gradients, _network, _parts
+
+layout = LAYOUTS["numbers and categories"]
+network, batch = _network(layout), _batch(layout)
+fused = Fused(network)
+torch.save([part.detach() for part in (*_parts(fused(*batch[1:])), *_gradients(fused, network, batch))], sys.argv[1])
+"""
+    folders = (str(Path(__file__).parent), os.environ.get("PYTHONPATH", ""))
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": os.pathsep.join(folders)}
+    compiled, loaded = tmp_path / "compiled", tmp_path / "loaded"
+    for out in (compiled, loaded):
+        subprocess.run([sys.executable, "-c", program, str(out)], env=env, check=True)
+    assert any((tmp_path / "kept").rglob("*.nbc"))
+    for one, other in zip(torch.load(compiled), torch.load(loaded), strict=True):
+        assert torch.equal(one, other)

@@ -102,6 +102,15 @@ def inlined(function: Function) -> Function:
     return _compiled(function, inline="always")
 
 
+def embedded(function: Function) -> Function:
+    """Compile a function into the machine code of those that call it.
+
+    A copy of its own would be one of several, which the compiler may sum in different orders, and which of them is
+    called would depend on whether a process compiled or loaded what another had compiled.
+    """
+    return _compiled(function, forceinline=True)
+
+
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called; the result is kept beside the source or in the user's cache.
 
@@ -162,7 +171,7 @@ def _ordered(bits: np.int32) -> np.int32:
     return np.int32(bits ^ np.int32(np.int32(bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@compiled
+@embedded
 def _largest(row: np.ndarray) -> F:
     top = np.int32(-0x7FFFFFFF)
     for k in range(row.shape[0]):
@@ -171,7 +180,7 @@ def _largest(row: np.ndarray) -> F:
     return F(_ordered(top).view(np.float32))
 
 
-@compiled
+@embedded
 def _masses(
     row: np.ndarray, edges: np.ndarray, shrink: F, spread: F, limits: Limits, mass: np.ndarray, bell: np.ndarray
 ) -> None:
@@ -196,7 +205,7 @@ def _masses(
             at_edges[k] = limits.mass if within < limits.mass else within
 
 
-@compiled
+@embedded
 def _lower(odds: np.ndarray, counts: np.ndarray) -> None:
     # log-odds to the likeliest slot of each category, in place
     first = 0
@@ -208,7 +217,7 @@ def _lower(odds: np.ndarray, counts: np.ndarray) -> None:
         first += count
 
 
-@compiled
+@embedded
 def _odds(
     row: np.ndarray, log_prior: np.ndarray, counts: np.ndarray, inverse: F, limits: Limits, odds: np.ndarray
 ) -> None:
@@ -220,7 +229,7 @@ def _odds(
         odds[s] = limits.log_odds if odds[s] < limits.log_odds else odds[s]
 
 
-@compiled
+@embedded
 def _shares(odds: np.ndarray, live: np.ndarray, counts: np.ndarray, totals: np.ndarray, out: np.ndarray) -> None:
     # exponentials in the place of log-odds, what they add up to in each category, and probabilities
     for s in range(odds.shape[0]):
@@ -237,7 +246,7 @@ def _shares(odds: np.ndarray, live: np.ndarray, counts: np.ndarray, totals: np.n
         first += counts[c]
 
 
-@compiled
+@embedded
 def _expected(
     row: np.ndarray, values: np.ndarray, shrink: F, spread: F, limits: Limits, value: np.ndarray, square: np.ndarray
 ) -> None:
