@@ -9,9 +9,10 @@ these also logged with days and times as integers; rows of Beijing's air with it
 moment, and of Adult with six of its columns spread over zeros and ones; customers with postal codes, of which a
 town has several, and its state; plots of land with their areas and prices a square metre, some typed wrongly; loans
 graded by a score, with classes of incomes; pupils with the codes of their schools in three years; bills with totals, of
-which some were typed wrongly; meters that were read into floats of 32 bits; and a bank's loans with rates by grade and
-month, fees by purpose and channel, and payments. Each is fitted by default, and as many rows as it has are sampled and
-scored; where there are moments to the hour, with their hours, weekdays and months as columns more. With `--against` the
+which some were typed wrongly; meters that were read into floats of 32 bits; a bank's loans with rates by grade and
+month, fees by purpose and channel, and payments; and mortgages, many of them a round share of the price. Each is fitted
+by default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their hours,
+weekdays and months as columns more. With `--against` the
 package in another folder is measured, too, in a process of its own. A table that is in the JSON file is measured again
 only if it is named.
 """
@@ -46,6 +47,7 @@ DAYS, TERMS = 1_500, (14, 30, 60, 90)
 PARKS, TEAMS, ARTICLES = 600, 90, 400
 CODES, STATES = 1_200, 40
 GRADES, CLASSES = (500, 560, 620, 700), (20_000, 45_000)
+SHARES = (0.75, 0.8, 0.9, 0.95)
 SPREAD = ["workclass", "education", "marital-status", "occupation", "relationship", "race"]
 
 
@@ -324,6 +326,23 @@ def unlent(lending: pd.DataFrame) -> float:
     return float((wrong | ((lending["paid"] - due - 0.005).abs() > 0.0051)).mean())
 
 
+def mortgages(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Mortgages: three of ten are 80 % of the price, others another round share; the cautious have a larger income."""
+    price = rng.lognormal(12, 0.4, rows).round(-2)
+    part = rng.choice([0, *SHARES], rows, p=[0.45, 0.1, 0.3, 0.1, 0.05])
+    part = np.where(part > 0, part, 0.25 + 0.75 * rng.beta(2.5, 1.5, rows))
+    income = (price * rng.lognormal(-1, 0.3, rows) * (1.2 - part / 2)).round(-2)
+    refused = rng.random(rows) < 0.6 * part**2
+    return pd.DataFrame({"loan": (part * price).round(), "price": price, "income": income, "refused": refused})
+
+
+def near_share(mortgages: pd.DataFrame) -> float:
+    """The share of rows whose loan is within two thousandths of a round share of the price, and not that."""
+    shares = np.outer(SHARES, mortgages["price"])
+    off = np.abs(mortgages["loan"].to_numpy() - shares)
+    return float(((off <= 0.002 * shares) & (off > 0.5)).any(axis=0).mean())
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
@@ -335,6 +354,7 @@ BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "bills": unadded,
     "meters": unread,
     "lending": unlent,
+    "mortgages": near_share,
 }
 """The share of rows with what no row of a table has; of plots, pupils and bills, hardly any."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
@@ -353,6 +373,7 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "bills": bills,
     "meters": meters,
     "lending": lending,
+    "mortgages": mortgages,
 }
 TABLES = ("magic", *MADE_UP)
 

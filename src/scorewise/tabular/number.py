@@ -1,7 +1,7 @@
 """How one number column is encoded: the normal score of its margin, and the mode that ties it to other columns."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
@@ -10,12 +10,16 @@ from scorewise.tabular.defect import TableError
 from scorewise.tabular.gap import Gap
 from scorewise.tabular.grid import Places
 from scorewise.tabular.marginal import Marginal
+from scorewise.tabular.multiple import Multiple, find_multiples
 from scorewise.tabular.relation import Combination, before, find_equalities, ordered
 from scorewise.tabular.repeat import find_repeats
 from scorewise.tabular.sums import Sum, find_sums
 
 Adjust = Callable[[str, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 """Of a column's name, its values and which of them may be moved, (N,) each, and the columns before it, to values."""
+
+Parent = Combination | Multiple
+"""What a number column may be equal to."""
 
 FEW_VALUES = 128
 MOST_CODES, ROWS_PER_CODE = 10_000, 10
@@ -34,7 +38,7 @@ class Number(NamedTuple):
 
     Attributes:
         marginal: its distribution; that of the gap, where there is one.
-        parents: columns, or signed sums of two, that it equals in a share of the rows.
+        parents: columns, signed sums of two, or round multiples, that it equals in a share of the rows.
         missing: whether it has missing cells.
         values: its values in increasing order where they are few or recur (such a column may determine another one, or
             be determined by it), else empty.
@@ -43,7 +47,7 @@ class Number(NamedTuple):
     """
 
     marginal: Marginal
-    parents: tuple[Combination, ...]
+    parents: tuple[Parent, ...]
     missing: bool
     values: np.ndarray
     gap: Gap | None = None
@@ -240,6 +244,21 @@ class Number(NamedTuple):
         return movable
 
 
+def parent_from_json(said: Any) -> Parent:
+    """Rebuild what a column may be equal to.
+
+    Args:
+        said: what its `to_json` gave.
+
+    Returns:
+        The parent.
+
+    Raises:
+        ValueError: if it is neither a combination nor a multiple.
+    """
+    return Multiple.from_json(said) if isinstance(said, list) else Combination.from_json(said)
+
+
 def fit_numbers(
     values: Mapping[str, np.ndarray],
     steps: Mapping[str, float | None],
@@ -260,16 +279,20 @@ def fit_numbers(
     common = {name: np.isnan(v) | np.isin(v, _common(v)) for name, v in values.items()}
     tied = {name: v for name, v in values.items() if name not in temporal}
     sums = find_sums(tied, common)
-    order = ordered(list(values), {one.child: one.parent.names for one in sums})
+    after = {one.child: one.parent.names for one in sums}
+    multiples = find_multiples(tied, steps, after)
+    for name, some in multiples.items():
+        after[name] = (*after.get(name, ()), *(one.name for one in some))
+    order = ordered(list(values), after)
     free = {name: ~shared for name, shared in common.items()}
     in_order = {name: values[name] for name in order if name in tied}
     parents, repeated = find_equalities(in_order, free, sums, LEAST_EQUAL), find_repeats(in_order)
-    for name, some in repeated.items():
-        parents[name] = [*some, *(one for one in parents.get(name, ()) if one not in some)]
+    for name, same in repeated.items():
+        parents[name] = [*same, *(one for one in parents.get(name, ()) if one not in same)]
     numbers = {
         name: Number(
             Marginal.fit(values[name][~np.isnan(values[name])], steps[name], places=places[name]),
-            tuple(parents.get(name, ())),
+            (*parents.get(name, ()), *multiples.get(name, ())),
             bool(np.isnan(values[name]).any()),
             _few_values(values[name]),
         )

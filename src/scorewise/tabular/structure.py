@@ -18,7 +18,7 @@ from scorewise.tabular.digits import Digits
 from scorewise.tabular.dummies import Dummies, find_dummies
 from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
-from scorewise.tabular.number import Number, equal_to_computed, fit_numbers
+from scorewise.tabular.number import Number, equal_to_computed, fit_numbers, parent_from_json
 from scorewise.tabular.prevalent import Prevalent, find_prevalent
 from scorewise.tabular.relation import Combination, before, ordered
 from scorewise.tabular.schema import Cells, Schema
@@ -250,7 +250,7 @@ class Structure(NamedTuple):
         for i, (name, one) in enumerate(said["numbers"].items()):
             marginal = _marginal(f"number.{i}", arrays, one, one["rows"])
             free = None if one["free"] is None else _marginal(f"free.{i}", arrays, one, one["free"])
-            parents = tuple(map(Combination.from_json, one["parents"]))
+            parents = tuple(map(parent_from_json, one["parents"]))
             gap = None if one["gap"] is None else Gap.from_json(one["gap"])
             if gap is not None and gap.parent not in numbers:
                 raise ValueError(f"{name!r} is measured from {gap.parent!r}, which must come before it")

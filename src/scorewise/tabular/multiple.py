@@ -1,0 +1,164 @@
+"""Multiples: a column that is a round share or multiple of another one in some rows, as many a loan is of a price."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scorewise.tabular.relation import ROUNDING, SCREENED_ROWS, before
+
+WHOLE = (2, 3, 4, 5, 6, 8, 10, 12, 20, 24, 25, 50, 52, 100)
+FACTORS = np.array(
+    sorted(
+        {k / 100 for k in range(1, 100)} | {k / 20 for k in range(21, 40)} | {1 / k for k in WHOLE} | {*WHOLE, 2 / 3}
+    )
+)
+"""Whole percents, more than all by twentieths, thirds, and whole multiples and parts; but not 1."""
+FEWEST_VALUES, FEWEST_ROWS, LEAST_SHARE = 50, 20, 0.02
+"""Values of both columns, and rows, also as a share of all, in which one must be a multiple of the other."""
+FEWEST_APART = 10
+"""Differences that a column must have to the other one where it is a multiple: a distance of 1 may be 99 %, rounded."""
+SHIFTS = (-31, -19, -11, 11, 19, 31)
+TIMES, ERRORS = 3.0, 5.0
+"""How many times as often as with rows of other values near its own, and how many standard errors beyond."""
+MOST = 6
+"""Multiples of a column that are told."""
+
+
+class Multiple(NamedTuple):
+    """A round multiple of a number column, rounded to a grid: what another column may be compared with.
+
+    Attributes:
+        name: of the column.
+        factor: what it is multiplied by.
+        step: spacing of the grid that the product is rounded to; None for none.
+    """
+
+    name: str
+    factor: float
+    step: float | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the one column."""
+        return (self.name,)
+
+    @classmethod
+    def from_json(cls, said: list[Any]) -> Multiple:
+        """Rebuild it from `to_json`.
+
+        Args:
+            said: name, factor and step.
+
+        Returns:
+            The multiple.
+
+        Raises:
+            ValueError: if the factor is not one of `FACTORS`, or the step neither positive nor None.
+        """
+        if len(said) != len(cls._fields) or said[1] not in FACTORS.tolist() or not (said[2] is None or said[2] > 0):
+            raise ValueError(f"a multiple must have a name, a round factor and a positive step, however: {said}")
+        return cls(*said)
+
+    def to_json(self) -> list[Any]:
+        """Give name, factor and step."""
+        return list(self)
+
+    def total(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Multiply and round.
+
+        Args:
+            values: of the column, (N,), NaN where missing.
+
+        Returns:
+            Shape (N,), NaN where it is missing.
+        """
+        product: np.ndarray = self.factor * values[self.name]
+        return product if self.step is None else np.rint(product / self.step) * self.step
+
+    def equal(self, child: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Tell where a column is equal to it, and neither is 0.
+
+        Args:
+            child: values of the column, shape (N,).
+            values: of the other one, (N,).
+
+        Returns:
+            Shape (N,), False where a cell is missing.
+        """
+        total = self.total(values)
+        near: np.ndarray = (np.abs(total - child) <= ROUNDING * np.abs(child)) & (child != 0)
+        return near
+
+
+def find_multiples(
+    numbers: Mapping[str, np.ndarray], steps: Mapping[str, float | None], after: Mapping[str, Collection[str]]
+) -> dict[str, list[Multiple]]:
+    """Find which columns are a round multiple of another one in some rows.
+
+    Numbers of few digits are such multiples by accident, and numbers near each other often. So each cell is held
+    against those rows as well whose value of the other column is near that of its own: the multiple must be `TIMES` as
+    frequent as there. A pair of values counts once.
+
+    Args:
+        numbers: values of each column, (N,), NaN where missing.
+        steps: spacing of the grid that the values of each lie on, or None.
+        after: of each column those that it comes after; none comes to depend on itself.
+
+    Returns:
+        For each column that has any, its multiples, `MOST` at most. Of two columns the one comes after the other of
+        which more rows are told so.
+    """
+    rows = len(next(iter(numbers.values()), []))
+    screen = np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS]
+    quick = {name: values[screen] for name, values in numbers.items()}
+    likely = [name for name, values in quick.items() if len(np.unique(values[~np.isnan(values)])) >= FEWEST_VALUES]
+    told: list[tuple[float, str, list[Multiple]]] = []
+    for child, parent in itertools.permutations(likely, 2):
+        peaks = _peaks(quick[child], quick[parent], steps[child])
+        multiples = [Multiple(parent, factor, steps[child]) for factor in sorted(peaks, key=lambda one: -peaks[one])]
+        told += [(sum(peaks.values()), child, multiples)] if peaks else []
+    ties, found = {name: set(others) for name, others in after.items()}, dict[str, list[Multiple]]()
+    left = {name: np.ones(rows, dtype=bool) for name in likely}
+    for _, child, multiples in sorted(told, key=lambda item: -item[0]):
+        for one in multiples:
+            equal = one.equal(numbers[child], numbers) & left[child]
+            enough = len(found.get(child, [])) < MOST and equal.sum() >= max(FEWEST_ROWS, LEAST_SHARE * rows)
+            if enough and child not in before(one.name, ties):
+                found.setdefault(child, []).append(one)
+                left[child] &= ~equal
+                ties.setdefault(child, set()).add(one.name)
+    return found
+
+
+def _peaks(child: np.ndarray, parent: np.ndarray, step: float | None) -> dict[float, float]:
+    """The factors by which one column is a multiple of another far more often than rows near it, and how much more."""
+    known = (np.abs(child) > 0) & (np.abs(parent) > 0) & np.isfinite(child) & np.isfinite(parent)
+    least = max(FEWEST_ROWS, LEAST_SHARE * len(child)) / 2
+    if _hits(child[known], parent[known], step).max(initial=0) < least:
+        return {}
+    x, y = np.unique(np.stack([parent[known], child[known]], 1), axis=0).T
+    hits = _hits(y, x, step)
+    near = np.mean([_hits(np.roll(y, shift), x, step) for shift in SHIFTS], 0)
+    more, nearest = hits - near, _nearest(y, x, step)
+    peaks = np.flatnonzero((hits >= least) & (hits >= TIMES * near) & (more >= ERRORS * np.sqrt(near + 1)))
+    apart = [i for i in peaks if len(np.unique((y - x)[nearest == i])) >= FEWEST_APART]
+    return dict(zip(FACTORS[apart].tolist(), more[apart].tolist(), strict=True))
+
+
+def _hits(child: np.ndarray, parent: np.ndarray, step: float | None) -> np.ndarray:
+    """How often one column is each multiple of another, shape (factors,)."""
+    nearest = _nearest(child, parent, step)
+    return np.bincount(nearest[nearest >= 0], minlength=len(FACTORS))
+
+
+def _nearest(child: np.ndarray, parent: np.ndarray, step: float | None) -> np.ndarray:
+    """Which multiple of another column each cell is, as a position among the factors, -1 for none, shape (N,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values, which are then no multiple
+        nearest = np.searchsorted((FACTORS[1:] + FACTORS[:-1]) / 2, child / parent)
+        product = FACTORS[nearest] * parent
+        product = product if step is None else np.rint(product / step) * step
+        return np.where(np.abs(product - child) <= ROUNDING * np.abs(child), nearest, -1)
