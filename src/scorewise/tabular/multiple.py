@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -21,6 +20,8 @@ FEWEST_VALUES, FEWEST_ROWS, LEAST_SHARE = 50, 20, 0.02
 """Values of both columns, and rows, also as a share of all, in which one must be a multiple of the other."""
 FEWEST_APART = 10
 """Differences that a column must have to the other one where it is a multiple: a distance of 1 may be 99 %, rounded."""
+FEW_ROWS, FEW_SHARE = 500, 0.012
+"""Rows, and share of them, by which a pair of columns is looked at further."""
 SHIFTS = (-31, -19, -11, 11, 19, 31)
 TIMES, ERRORS = 3.0, 5.0
 """How many times as often as with rows of other values near its own, and how many standard errors beyond."""
@@ -114,15 +115,21 @@ def find_multiples(
     """
     rows = len(next(iter(numbers.values()), []))
     screen = np.random.default_rng(0).permutation(rows)[:SCREENED_ROWS]
-    quick = {name: values[screen] for name, values in numbers.items()}
-    likely = [name for name, values in quick.items() if len(np.unique(values[~np.isnan(values)])) >= FEWEST_VALUES]
+    quick = {
+        name: np.where(np.isfinite(values) & (values != 0), values, np.nan)[screen] for name, values in numbers.items()
+    }
+    names = [name for name, values in quick.items() if len(np.unique(values[~np.isnan(values)])) >= FEWEST_VALUES]
+    some = np.array([quick[name][:FEW_ROWS] for name in names])
     told: list[tuple[float, str, list[Multiple]]] = []
-    for child, parent in itertools.permutations(likely, 2):
-        peaks = _peaks(quick[child], quick[parent], steps[child])
-        multiples = [Multiple(parent, factor, steps[child]) for factor in sorted(peaks, key=lambda one: -peaks[one])]
-        told += [(sum(peaks.values()), child, multiples)] if peaks else []
+    for child in names:
+        for parent in _likely(names, some, child, steps[child]):
+            peaks = _peaks(quick[child], quick[parent], steps[child])
+            multiples = [
+                Multiple(parent, factor, steps[child]) for factor in sorted(peaks, key=lambda one: -peaks[one])
+            ]
+            told += [(sum(peaks.values()), child, multiples)] if peaks else []
     ties, found = {name: set(others) for name, others in after.items()}, dict[str, list[Multiple]]()
-    left = {name: np.ones(rows, dtype=bool) for name in likely}
+    left = {name: np.ones(rows, dtype=bool) for name in names}
     for _, child, multiples in sorted(told, key=lambda item: -item[0]):
         for one in multiples:
             equal = one.equal(numbers[child], numbers) & left[child]
@@ -134,29 +141,38 @@ def find_multiples(
     return found
 
 
+def _likely(names: list[str], values: np.ndarray, child: str, step: float | None) -> list[str]:
+    """Which other columns a column may be a multiple of by some of the rows, shape (n, N), NaN where there is none."""
+    own = names.index(child)
+    nearest = _nearest(values[own], values, step)
+    nearest[own] = -1
+    place, row = np.nonzero(nearest >= 0)
+    pairs, counts = np.unique(place * len(FACTORS) + nearest[place, row], return_counts=True)
+    enough = counts >= FEW_SHARE * values.shape[1]
+    return [names[i] for i in np.unique(pairs[enough] // len(FACTORS))]
+
+
 def _peaks(child: np.ndarray, parent: np.ndarray, step: float | None) -> dict[float, float]:
     """The factors by which one column is a multiple of another far more often than rows near it, and how much more."""
-    known = (np.abs(child) > 0) & (np.abs(parent) > 0) & np.isfinite(child) & np.isfinite(parent)
     least = max(FEWEST_ROWS, LEAST_SHARE * len(child)) / 2
-    if _hits(child[known], parent[known], step).max(initial=0) < least:
+    if _counted(_nearest(child, parent, step)).max() < least:
         return {}
-    x, y = np.unique(np.stack([parent[known], child[known]], 1), axis=0).T
-    hits = _hits(y, x, step)
-    near = np.mean([_hits(np.roll(y, shift), x, step) for shift in SHIFTS], 0)
-    more, nearest = hits - near, _nearest(y, x, step)
+    x, y = np.unique(np.stack([parent, child], 1)[~np.isnan(parent + child)], axis=0).T
+    nearest = _nearest(y, x, step)
+    hits = _counted(nearest)
+    near = np.mean([_counted(_nearest(np.roll(y, shift), x, step)) for shift in SHIFTS], 0)
+    more = hits - near
     peaks = np.flatnonzero((hits >= least) & (hits >= TIMES * near) & (more >= ERRORS * np.sqrt(near + 1)))
     apart = [i for i in peaks if len(np.unique((y - x)[nearest == i])) >= FEWEST_APART]
     return dict(zip(FACTORS[apart].tolist(), more[apart].tolist(), strict=True))
 
 
-def _hits(child: np.ndarray, parent: np.ndarray, step: float | None) -> np.ndarray:
-    """How often one column is each multiple of another, shape (factors,)."""
-    nearest = _nearest(child, parent, step)
+def _counted(nearest: np.ndarray) -> np.ndarray:
     return np.bincount(nearest[nearest >= 0], minlength=len(FACTORS))
 
 
 def _nearest(child: np.ndarray, parent: np.ndarray, step: float | None) -> np.ndarray:
-    """Which multiple of another column each cell is, as a position among the factors, -1 for none, shape (N,)."""
+    """Which multiple of another column each cell is, a position among the factors, -1 for none; shapes as they fit."""
     with np.errstate(over="ignore", invalid="ignore"):  # of huge values, which are then no multiple
         nearest = np.searchsorted((FACTORS[1:] + FACTORS[:-1]) / 2, child / parent)
         product = FACTORS[nearest] * parent
