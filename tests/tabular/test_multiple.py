@@ -135,3 +135,25 @@ def test_huge_and_tiny_numbers_are_no_trouble() -> None:
     numbers = {"huge": huge, "part": part, "tiny": huge * 1e-306 * 5e-324, "unbounded": np.where(part > 0, 1e308, 0)}
     found = find_multiples(numbers, _steps(numbers, None), {})
     assert found == {"part": [Multiple("huge", 0.8, None)]} or found == {"huge": [Multiple("part", 1.25, None)]}
+
+
+def test_discounts_of_what_is_usual_stay_what_they_are() -> None:
+    rng = np.random.default_rng(4)
+    article = rng.integers(0, 400, _ROWS)
+    listed = np.random.default_rng(5).lognormal(3, 1, 400).round(2)[article]
+    price = (listed * (1 - rng.choice([0.0, 0.1, 0.25], _ROWS, p=[0.9, 0.06, 0.04]))).round(2)
+    table = pd.DataFrame({"article": np.char.add("A", article.astype(str)), "price": price})
+    codec = Codec.fit(table)
+    encoded = codec.encode(table)
+    pd.testing.assert_frame_equal(codec.decode(encoded).to_pandas(), table)
+    scores = encoded[:, : codec.layout.numbers]
+    scores += 0.02 * np.random.default_rng(0).normal(size=scores.shape)
+    made = codec.decode(encoded).to_pandas()["price"]
+    for off in (0.1, 0.25):
+        discounted = np.abs(price - listed * (1 - off)) < 0.0051
+        assert np.mean(np.abs(made - price)[discounted] < 1e-9) > 0.98
+
+
+def test_a_column_that_others_depend_on_has_no_values_but_those_of_the_table() -> None:
+    number = Codec.fit(_table()).structure.numbers["loan"]
+    assert number.coded(_table()["loan"].to_numpy(np.float64)).parents == (Combination.column("price"),)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scorewise.tabular.relation import before
+from scorewise.tabular.multiple import Multiple
+from scorewise.tabular.relation import Combination, before
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.structure import Structure
 from scorewise.tabular.table import to_arrow
@@ -57,6 +58,8 @@ def test_each_relation_is_found_beside_the_others() -> None:
         ("total", {"amount", "freight", "tax"})
     ]
     assert [(one.child, one.parent) for one in found.usual] == [("price", "article")]
+    column = found.usual[0].column
+    assert found.numbers["price"].parents == (Combination.column(column), Multiple(column, 0.9, 0.01))
     assert set(found.calendars) == {"ordered"}
 
 

@@ -111,7 +111,7 @@ class Number(NamedTuple):
         return self._replace(free=Marginal.fit(own, self.marginal.step, places=self.marginal.places))
 
     def coded(self, present: np.ndarray) -> "Number":
-        """The same with a margin that gives no value that is not in the table, as a column must that others depend on.
+        """The same with no value that is not in the table, as a column must have that others depend on.
 
         Args:
             present: its cells that are not missing, shape (N,).
@@ -120,7 +120,8 @@ class Number(NamedTuple):
             How the column is encoded then.
         """
         return self._replace(
-            marginal=Marginal.fit(present, self.marginal.step, codes=True, places=self.marginal.places)
+            marginal=Marginal.fit(present, self.marginal.step, codes=True, places=self.marginal.places),
+            parents=tuple(one for one in self.parents if isinstance(one, Combination)),
         )
 
     def measured(self, name: str, gap: Gap, cells: Mapping[str, np.ndarray]) -> "Number":

@@ -18,6 +18,7 @@ from scorewise.tabular.digits import Digits
 from scorewise.tabular.dummies import Dummies, find_dummies
 from scorewise.tabular.gap import Gap, find_gaps
 from scorewise.tabular.marginal import Marginal
+from scorewise.tabular.multiple import find_multiples
 from scorewise.tabular.number import Number, equal_to_computed, fit_numbers, parent_from_json
 from scorewise.tabular.prevalent import Prevalent, find_prevalent
 from scorewise.tabular.relation import Combination, before, ordered
@@ -103,7 +104,10 @@ class Structure(NamedTuple):
         for one in usual:
             if one.child in numbers:
                 compared[one.column] = one.table[_codes_of(one.parent, numbers, codes, values)]
-                numbers[one.child] = _mostly(numbers[one.child], one, values, compared[one.column])
+                mostly = _mostly(numbers[one.child], one, values, compared[one.column])
+                numbers[one.child] = _else_multiples(
+                    mostly, one, values[one.child], compared[one.column], steps[one.child]
+                )
 
         coded |= {one.parent for one in usual}
         for name in numbers:
@@ -306,6 +310,14 @@ def _mostly(number: Number, one: Prevalent | Usual, values: Mapping[str, np.ndar
     """How a column is encoded of which something tells most cells; the columns that it equals elsewhere come after."""
     left = number.without(one.child, values, told == values[one.child])
     return left._replace(parents=(Combination.column(one.column), *left.parents))
+
+
+def _else_multiples(number: Number, usual: Usual, own: np.ndarray, told: np.ndarray, step: float | None) -> Number:
+    """How a column is encoded that is a round share of what is usual in rows in which it is not that: a discount."""
+    other = own != told
+    sides = {usual.child: own[other], usual.column: told[other]}
+    found = find_multiples(sides, {usual.child: step, usual.column: None}, {usual.child: [usual.column]})
+    return number._replace(parents=(*number.parents, *found.get(usual.child, ())))
 
 
 def _tied(
