@@ -8,6 +8,7 @@ import pytest
 
 from scorewise.tabular.codec import Codec
 from scorewise.tabular.multiple import FACTORS, Multiple, find_multiples
+from scorewise.tabular.number import fit_numbers
 from scorewise.tabular.relation import Combination
 
 _ROWS = 3_000
@@ -77,12 +78,40 @@ def test_what_is_near_or_a_multiple_by_chance_is_none() -> None:
     assert _found({**shuffled, "loan": rng.permutation(shuffled["loan"])}) == {}
 
 
+def test_what_is_hardly_more_frequent_than_near_it_is_none() -> None:
+    rng = np.random.default_rng(5)
+    price = np.rint(rng.uniform(100, 300, _ROWS))
+    part = np.where(rng.random(_ROWS) < 0.08, 0.8, rng.normal(0.8, 0.02, _ROWS))
+    assert _found({"price": price, "loan": np.rint(part * price)}) == {}
+    chance = {str(i): np.rint(rng.uniform(20, 90, 400)) for i in range(40)}
+    assert _found(chance) == {}
+
+
+def test_shares_of_few_rows_are_none_and_of_many_shares_the_most_frequent_are_told() -> None:
+    rng = np.random.default_rng(6)
+    price = np.rint(rng.lognormal(12, 0.5, _ROWS))
+    rare = np.where(rng.random(_ROWS) < 0.012, 0.8, rng.uniform(0.3, 1.0, _ROWS))
+    assert _found({"price": price, "loan": np.rint(rare * price)}) == {}
+    shares = np.array([0.2, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    weights = np.arange(12, 4, -1)
+    many = rng.choice(shares, _ROWS, p=weights / weights.sum())
+    found = _found({"price": price, "loan": np.rint(many * price)})
+    assert {factor for _, factor in found["loan"]} == set(shares[:6].tolist())
+
+
+def test_of_two_columns_that_say_the_same_one_tells() -> None:
+    numbers = _mortgages()
+    found = _found({**numbers, "value": numbers["price"]})
+    assert len({parent for parent, _ in found["loan"]}) == 1
+    assert len(found["loan"]) == 2
+
+
 def test_a_pair_of_values_that_many_rows_have_counts_once() -> None:
     rng = np.random.default_rng(2)
     price = np.rint(rng.lognormal(12, 0.5, _ROWS))
     loan = np.rint(price * rng.uniform(0.3, 1.0, _ROWS))
-    same = rng.random(_ROWS) < 0.1
-    assert _found({"price": np.where(same, 200_000.0, price), "loan": np.where(same, 160_000.0, loan)}) == {}
+    same, often = rng.random(_ROWS) < 0.1, 1_000.0 * rng.integers(200, 215, _ROWS)
+    assert _found({"price": np.where(same, often, price), "loan": np.where(same, 0.8 * often, loan)}) == {}
 
 
 def test_multiples_are_rounded_and_0_is_none() -> None:
@@ -132,7 +161,9 @@ def test_huge_and_tiny_numbers_are_no_trouble() -> None:
     rng = np.random.default_rng(3)
     huge = rng.lognormal(0, 1, _ROWS) * 1e306
     part = np.where(rng.random(_ROWS) < 0.5, 0.8 * huge, 1e306 * rng.random(_ROWS))
-    numbers = {"huge": huge, "part": part, "tiny": huge * 1e-306 * 5e-324, "unbounded": np.where(part > 0, 1e308, 0)}
+    signed = 1e308 * rng.uniform(-1, 1, _ROWS)
+    opposite = np.where(rng.random(_ROWS) < 0.5, -signed, signed)
+    numbers = {"huge": huge, "part": part, "tiny": huge * 1e-306 * 5e-324, "signed": signed, "opposite": opposite}
     found = find_multiples(numbers, _steps(numbers, None), {})
     assert found == {"part": [Multiple("huge", 0.8, None)]} or found == {"huge": [Multiple("part", 1.25, None)]}
 
@@ -141,7 +172,7 @@ def test_discounts_of_what_is_usual_stay_what_they_are() -> None:
     rng = np.random.default_rng(4)
     article = rng.integers(0, 400, _ROWS)
     listed = np.random.default_rng(5).lognormal(3, 1, 400).round(2)[article]
-    price = (listed * (1 - rng.choice([0.0, 0.1, 0.25], _ROWS, p=[0.9, 0.06, 0.04]))).round(2)
+    price = (listed * (1 - rng.choice([0.0, 0.1, 0.25], _ROWS, p=[0.928, 0.06, 0.012]))).round(2)
     table = pd.DataFrame({"article": np.char.add("A", article.astype(str)), "price": price})
     codec = Codec.fit(table)
     encoded = codec.encode(table)
@@ -157,3 +188,32 @@ def test_discounts_of_what_is_usual_stay_what_they_are() -> None:
 def test_a_column_that_others_depend_on_has_no_values_but_those_of_the_table() -> None:
     number = Codec.fit(_table()).structure.numbers["loan"]
     assert number.coded(_table()["loan"].to_numpy(np.float64)).parents == (Combination.column("price"),)
+
+
+def test_a_column_is_no_multiple_of_one_that_a_sum_ties_to_it() -> None:
+    rng = np.random.default_rng(7)
+    rows = 4_000
+    before = np.rint(rng.lognormal(9, 1, rows))
+    left = np.rint(before * np.where(rng.random(rows) < 0.7, rng.beta(3, 0.3, rows), 2 / 3))
+    paid = 100 * np.rint((before - left) / 100)  # half of what is left in three rows of ten, in hundreds
+    values = {"paid": paid, "left": left, "before": before}
+    alone = find_multiples(values, {"paid": 100.0, "left": 1.0, "before": 1.0}, {})
+    assert ("left", 0.5) in {(one.name, one.factor) for one in alone["paid"]}
+    numbers, sums = fit_numbers(values, {"paid": 100.0, "left": 1.0, "before": 1.0}, (), dict.fromkeys(values))
+    tied = {one.child: set(one.parent.names) for one in sums}
+    assert tied
+    for place, name in enumerate(numbers):
+        after = tied.get(name, set()).union(*(one.names for one in numbers[name].parents))
+        assert after <= set(list(numbers)[:place])
+
+
+def test_a_discount_is_of_what_is_usual_and_not_the_other_way_round() -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        article = rng.integers(0, 400, _ROWS)
+        listed = 100.0 * np.random.default_rng(5).integers(10, 90, 400)[article]
+        price = np.where(rng.random(_ROWS) < 0.06, 0.8 * listed, listed)
+        table = pd.DataFrame({"article": np.char.add("A", article.astype(str)), "price": price})
+        found = Codec.fit(table).structure
+        column = found.usual[0].column
+        assert [one.names for one in found.numbers["price"].parents] == [(column,), (column,)]

@@ -16,15 +16,15 @@ FACTORS = np.array(
     )
 )
 """Whole percents, more than all by twentieths, thirds, and whole multiples and parts; but not 1."""
-FEWEST_VALUES, FEWEST_ROWS, LEAST_SHARE = 50, 20, 0.02
-"""Values of both columns, and rows, also as a share of all, in which one must be a multiple of the other."""
+FEWEST_ROWS, LEAST_SHARE = 20, 0.02
+"""Rows, also as a share of all, in which one column must be a multiple of the other."""
 FEWEST_APART = 10
 """Differences that a column must have to the other one where it is a multiple: a distance of 1 may be 99 %, rounded."""
 FEW_ROWS, FEW_SHARE = 500, 0.012
 """Rows, and share of them, by which a pair of columns is looked at further."""
 SHIFTS = (-31, -19, -11, 11, 19, 31)
-TIMES, ERRORS = 3.0, 5.0
-"""How many times as often as with rows of other values near its own, and how many standard errors beyond."""
+TIMES = 3.0
+"""How many times as often as with rows of other values near its own."""
 MOST = 6
 """Multiples of a column that are told."""
 
@@ -118,18 +118,17 @@ def find_multiples(
     quick = {
         name: np.where(np.isfinite(values) & (values != 0), values, np.nan)[screen] for name, values in numbers.items()
     }
-    names = [name for name, values in quick.items() if len(np.unique(values[~np.isnan(values)])) >= FEWEST_VALUES]
-    some = np.array([quick[name][:FEW_ROWS] for name in names])
+    some = {name: v[:FEW_ROWS] for name, v in quick.items() if len(np.unique(v[~np.isnan(v)])) >= FEWEST_APART}
     told: list[tuple[float, str, list[Multiple]]] = []
-    for child in names:
-        for parent in _likely(names, some, child, steps[child]):
+    for child in some:
+        for parent in _likely(some, child, steps[child]):
             peaks = _peaks(quick[child], quick[parent], steps[child])
             multiples = [
                 Multiple(parent, factor, steps[child]) for factor in sorted(peaks, key=lambda one: -peaks[one])
             ]
             told += [(sum(peaks.values()), child, multiples)] if peaks else []
     ties, found = {name: set(others) for name, others in after.items()}, dict[str, list[Multiple]]()
-    left = {name: np.ones(rows, dtype=bool) for name in names}
+    left = {name: np.ones(rows, dtype=bool) for name in some}
     for _, child, multiples in sorted(told, key=lambda item: -item[0]):
         for one in multiples:
             equal = one.equal(numbers[child], numbers) & left[child]
@@ -141,11 +140,10 @@ def find_multiples(
     return found
 
 
-def _likely(names: list[str], values: np.ndarray, child: str, step: float | None) -> list[str]:
-    """Which other columns a column may be a multiple of by some of the rows, shape (n, N), NaN where there is none."""
-    own = names.index(child)
-    nearest = _nearest(values[own], values, step)
-    nearest[own] = -1
+def _likely(numbers: Mapping[str, np.ndarray], child: str, step: float | None) -> list[str]:
+    """Which columns a column may be a multiple of by some of the rows, NaN where one is 0."""
+    names, values = list(numbers), np.array(list(numbers.values()))
+    nearest = _nearest(numbers[child], values, step)
     place, row = np.nonzero(nearest >= 0)
     pairs, counts = np.unique(place * len(FACTORS) + nearest[place, row], return_counts=True)
     enough = counts >= FEW_SHARE * values.shape[1]
@@ -157,13 +155,14 @@ def _peaks(child: np.ndarray, parent: np.ndarray, step: float | None) -> dict[fl
     least = max(FEWEST_ROWS, LEAST_SHARE * len(child)) / 2
     if _counted(_nearest(child, parent, step)).max() < least:
         return {}
-    x, y = np.unique(np.stack([parent, child], 1)[~np.isnan(parent + child)], axis=0).T
+    x, y = np.unique(np.stack([parent, child], 1)[~np.isnan(parent) & ~np.isnan(child)], axis=0).T
     nearest = _nearest(y, x, step)
     hits = _counted(nearest)
     near = np.mean([_counted(_nearest(np.roll(y, shift), x, step)) for shift in SHIFTS], 0)
     more = hits - near
-    peaks = np.flatnonzero((hits >= least) & (hits >= TIMES * near) & (more >= ERRORS * np.sqrt(near + 1)))
-    apart = [i for i in peaks if len(np.unique((y - x)[nearest == i])) >= FEWEST_APART]
+    peaks = np.flatnonzero((hits >= least) & (hits >= TIMES * near))
+    with np.errstate(over="ignore"):
+        apart = [i for i in peaks if len(np.unique((y - x)[nearest == i])) >= FEWEST_APART]
     return dict(zip(FACTORS[apart].tolist(), more[apart].tolist(), strict=True))
 
 
