@@ -40,11 +40,47 @@ def _ages(rows: int, rng: np.random.Generator) -> np.ndarray:
     return np.rint(rng.gamma(20, 2, rows))
 
 
-def test_the_discount_is_the_share_of_values_of_one_row() -> None:
-    assert discount(np.array([1, 1, 1, 2, 2, 7])) == 3 / 6
-    assert discount(np.array([2, 3, 4])) == 0
-    assert discount(np.array([], dtype=np.int64)) == 0
-    assert discount(np.ones(50, dtype=np.int64)) == MOST_DISCOUNT
+def test_values_of_one_and_two_rows_are_discounted_by_those_of_one_more_and_others_by_what_is_left() -> None:
+    counts = np.array([1] * 9 + [2, 2, 2, 3, 7])  # of single ones 2 3 / 9 stay, of those of two 3 1 / 3
+    np.testing.assert_allclose(discount(np.arange(14), counts), [1 - 6 / 9] * 9 + [1.0] * 3 + [1.5] * 2)
+    few = discount(np.arange(6), np.array([1, 1, 1, 2, 2, 7]))  # not more single ones than there are
+    np.testing.assert_allclose(few, [0, 0, 0, 1.5, 1.5, 0])
+    assert not discount(np.arange(3), np.array([2, 3, 4])).any()
+    assert not discount(np.arange(0), np.array([], dtype=np.int64)).size
+    np.testing.assert_allclose(discount(np.arange(50), np.ones(50, dtype=np.int64)), MOST_DISCOUNT)
+
+
+def test_values_are_discounted_among_those_as_dense_as_they_are() -> None:
+    rng = np.random.default_rng(1)
+    dense, sparse = rng.integers(0, 200, 1_000), rng.integers(10**6, 10**9, 200)
+    places, counts = np.unique(np.append(dense, sparse), return_counts=True)
+    found = discount(places, counts)
+    far = places >= 10**6
+    np.testing.assert_allclose(found[far & (counts == 1)], MOST_DISCOUNT)
+    assert found[~far].sum() < 0.5 * far.sum() / 4
+
+
+@given(st.lists(st.integers(1, 6), max_size=200))
+def test_no_value_gives_more_than_it_has_nor_all_more_than_there_are_single_rows(rows: list[int]) -> None:
+    counts = np.array(rows, dtype=np.int64)
+    found = discount(np.cumsum(counts), counts)
+    assert ((found >= 0) & (found < counts)).all()
+    assert found.sum() <= np.count_nonzero(counts == 1) + 1e-9
+
+
+@pytest.mark.parametrize("spread", [0.2, 0.7])
+def test_values_of_few_rows_are_as_frequent_in_a_margin_as_in_new_rows(spread: float) -> None:
+    rng = np.random.default_rng(0)
+    known, new = (np.rint(rng.lognormal(9, spread, some)) for some in (4_000, 50_000))
+    made = Marginal.fit(known, 1.0).invert(rng.random(50_000))
+    values, counts = np.unique(known, return_counts=True)
+    for count in (1, 2):
+        having = values[counts == count]
+        ours, theirs = (np.isin(one, having).mean() for one in (made, new))
+        assert ours == pytest.approx(theirs, abs=0.05)
+        assert theirs < 0.7 * count * len(having) / 4_000  # less often than in the table
+    new_values = [(~np.isin(one, values)).mean() for one in (made, new)]
+    assert new_values[0] == pytest.approx(new_values[1], abs=0.04)
 
 
 @pytest.mark.parametrize("rows", [300, 1_000, 4_000])
@@ -53,9 +89,9 @@ def test_what_all_values_give_is_the_share_of_new_rows_that_have_a_new_value(row
     rng = np.random.default_rng(0)
     for _ in range(5):
         known, new = (np.rint(rng.lognormal(6, spread, some)) for some in (rows, 50_000))
-        counts = np.unique(known, return_counts=True)[1]
+        values, counts = np.unique(known, return_counts=True)
         error = np.sqrt(np.count_nonzero(counts == 1)) / rows
-        assert abs(discount(counts) * len(counts) / rows - (~np.isin(new, known)).mean()) < 4 * error
+        assert abs(discount(values, counts).sum() / rows - (~np.isin(new, known)).mean()) < 4 * error
 
 
 @pytest.mark.parametrize(
@@ -94,11 +130,9 @@ def test_values_of_a_list_are_not_discounted(
     light = counts < 5
     found = discounts(places, counts, light, endings(places[light]))
     assert (found[~light] == 0).all()
-    assert discount(counts[light]) > 0
-    given, single = found[light], counts[light] == 1
-    assert (given == 0).all() or given.sum() <= single.sum() + 1e-9
-    assert len(np.unique(given)) <= 2  # one for multiples and such, one for all others
-    assert (found[light] == 0).mean() == 1 if listed else (found[light] > 0).mean() > 0.9
+    assert discount(places[light], counts[light]).any()
+    single = np.count_nonzero(counts == 1)
+    assert found.sum() == 0 if listed else 0.9 * single < found.sum() <= single + 1e-9
 
 
 def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
@@ -106,7 +140,7 @@ def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
     seconds = np.where(rng.random(600) < 0.3, 10**8 * rng.integers(0, 60, 600), rng.integers(0, 60 * 10**8, 600))
     places, counts = np.unique(seconds, return_counts=True)  # of an average, some are whole
     light = counts < 5
-    assert (discounts(places, counts, light, NO_ENDINGS)[light] > 0.5).all()
+    assert (discounts(places, counts, light, NO_ENDINGS)[counts == 1] > 0.5).all()
 
 
 def test_weights_of_which_nearly_half_are_new_are_no_list() -> None:
@@ -177,13 +211,24 @@ def test_gaps_are_given_what_the_nearest_values_give_up_to_their_size() -> None:
     np.testing.assert_allclose(gaps, [0.5 + 0.25 + 0.25, 0, 0, 0.25 + 0.25 + 0.5])
     np.testing.assert_allclose(gave, given)
     gaps, gave = to_gaps(np.full(6, 1), np.full(6, 0.9), np.array([0, 0, 1, 0, 0]))
-    np.testing.assert_allclose(gaps, [0, 0, 1, 0, 0])  # there is room for one value, and that has one row
-    np.testing.assert_allclose(gave, np.full(6, 1 / 6))
+    np.testing.assert_allclose(gaps, [0, 0, 2, 0, 0])  # there is room for one value, and that has two rows
+    np.testing.assert_allclose(gave, np.full(6, 1 / 3))
     gaps, gave = to_gaps(np.full(6, 4), np.full(6, 0.9), np.array([0, 0, 1, 0, 0]))
     np.testing.assert_allclose(gaps, [0, 0, 3.1, 0, 0])  # or as many as others have
     gaps, gave = to_gaps(counts, given, np.zeros(4))
     assert not gaps.any()
     assert not gave.any()
+
+
+def test_what_some_have_no_room_for_others_of_as_many_rows_give() -> None:
+    counts, fits = np.array([1, 1, 1, 1, 2, 1, 2]), np.array([1, 0, 0, 0, 50, 0])
+    given = np.array([0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.5])
+    gaps, gave = to_gaps(counts, given, fits)
+    assert gaps[0] == pytest.approx(2)  # the four in the middle give half to it
+    assert (gave[:5] < given[:5]).all()
+    assert gave[5] == pytest.approx(MOST_DISCOUNT)
+    assert 0.5 < gave[6] <= given[6] + (given - gave)[4] + 1e-9  # what the other of two rows has no room for
+    assert gaps.sum() == pytest.approx(gave.sum())
 
 
 @pytest.mark.parametrize("rows", [200, 800, 3_000])

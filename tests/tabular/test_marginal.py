@@ -40,7 +40,7 @@ def test_a_common_value_without_a_grid_is_an_interval_that_comes_back_exactly() 
 @pytest.mark.parametrize("step", [None, 1.0])
 def test_codes_invert_to_values_of_the_table_alone(step: float | None) -> None:
     rng = np.random.default_rng(0)
-    column = np.append(rng.choice(rng.integers(0, 10**9, 2_500), 30_000), rng.integers(0, 10**9, 20_000)).astype(float)
+    column = np.append(rng.choice(rng.integers(0, 10**9, 2_500), 30_000), rng.integers(0, 10**9, 30_000)).astype(float)
     u = np.random.default_rng(1).random(30_000)
     assert np.isin(Marginal.fit(column, step, codes=True).invert(u), column).all()
     assert not np.isin(Marginal.fit(column, step).invert(u), column).all()
@@ -54,8 +54,10 @@ def test_values_without_a_grid_recur_as_often_as_in_new_rows(rows: int) -> None:
     known, new = people
     marginal = Marginal.fit(known, None)
     found = marginal.invert(rng.random(rows))
-    assert abs(np.isin(found, known).mean() - np.isin(new, known).mean()) < 0.06
-    assert abs(len(np.unique(found)) - len(np.unique(new))) < 0.15 * len(np.unique(new))
+    values, counts = np.unique(known, return_counts=True)
+    for some in (values, values[counts == 1], values[counts == 2]):
+        assert abs(np.isin(found, some).mean() - np.isin(new, some).mean()) < 0.04
+    assert abs(len(np.unique(found)) - len(np.unique(new))) < 0.2 * len(np.unique(new))
     low, high = marginal.interval(known)
     u = low + (high - low) * rng.uniform(0.01, 0.99, rows)
     np.testing.assert_allclose(marginal.invert(u), known, rtol=1e-12)

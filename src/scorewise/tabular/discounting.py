@@ -2,7 +2,12 @@
 
 import numpy as np
 
-MOST_DISCOUNT = 0.95
+MOST_DISCOUNT, LONE = 0.99, 2
+"""The share of its rows that a value gives at most, and rows of values whose discount is their own."""
+MOST_NEW = 2.0
+"""Rows that a new value stands for at most, unless those of the table keep more."""
+STRATA, FEWEST_VALUES = 4, 30
+"""Parts of the values by how dense they are, and values in each."""
 MODULI = (2, 5, 10, 12, 20, 25, 50, 60, 100, 250, 300, 500, 900, 1_000, 3_600)
 FEWEST_NATS, LEAST_GAIN = 10.0, 0.05
 """What endings must tell of all values together, and of each, to be kept."""
@@ -20,24 +25,50 @@ MOST_PLACES, PLACES_A_ROW = 4_000, 8
 for each row that is to have one of them, so that few rows meet in one."""
 
 
-def discount(counts: np.ndarray) -> float:
+def discount(places: np.ndarray, counts: np.ndarray) -> np.ndarray:
     r"""Estimate how much of a row's weight is not that of its value but of values that the table does not have.
 
-    With :math:`n_1` values of one row among K, the next of N rows has a new value with a probability of about
-    :math:`n_1 / N`. Each value gives the same for that, :math:`D = n_1 / K` rows, so that one of c rows has a share of
-    :math:`(c - D) / N` left.
+    Of :math:`n_c` values of c rows, each turns up in :math:`(c + 1) n_{c + 1} / n_c` of as many rows to come. So a
+    value of one or two rows is discounted by the difference to that, if it is less, and those of more rows by what is
+    left, all the same: together they give :math:`n_1` rows, since so many of the rows to come have a new value. This
+    holds among values that are as dense as each other, so it is done in up to `STRATA` parts of the values by that.
 
     Args:
-        counts: rows of each value, shape (K,).
+        places: increasing values, in any unit, shape (K,).
+        counts: rows of each, shape (K,).
 
     Returns:
-        0 where no value is that of a single row, and `MOST_DISCOUNT` at most.
+        In rows, shape (K,): 0 where no value is that of a single row, and `MOST_DISCOUNT` of its own at most.
 
     Reference: Good, "The population frequencies of species and the estimation of population parameters", Biometrika
-    40, 1953 (the share of new values); Ney, Essen, Kneser, "On structuring probabilistic dependences in stochastic
-    language modelling", 1994, section 3 (absolute discounting).
+    40, 1953, equations 2 and 9; Chen, Goodman, "An empirical study of smoothing techniques for language modeling",
+    1999, section 3 (a discount for each of the small counts, and one for all others).
     """
-    return min(MOST_DISCOUNT, np.count_nonzero(counts == 1) / max(1, len(counts)))
+    first, last = _beside(len(places))
+    above = np.append(0, np.cumsum(counts))
+    order = np.argsort((places[last] - places[first]) / (above[last + 1] - above[first]), kind="stable")
+    found = np.zeros(len(counts))
+    for part in np.array_split(order, int(np.clip(len(order) // FEWEST_VALUES, 1, STRATA))):
+        found[part] = _discounted(counts[part])
+    return np.minimum(found, MOST_DISCOUNT * counts)
+
+
+def _discounted(counts: np.ndarray) -> np.ndarray:
+    """What values that are as dense as each other are discounted by, shape (K,)."""
+    having, found = np.bincount(counts, minlength=LONE + 2).tolist(), np.zeros(len(counts))
+    left = having[1]
+    for count in range(1, LONE + 1):
+        given = min(max(0, count * having[count] - (count + 1) * having[count + 1]), left)
+        found[counts == count] = given / max(1, having[count])
+        left -= given
+    found[counts > LONE] = left / max(1, np.count_nonzero(counts > LONE))
+    return found
+
+
+def _beside(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the first and last of the values around each, shape (count,) each."""
+    near = np.arange(count)
+    return np.maximum(near - NEIGHBOURS, 0), np.minimum(near + NEIGHBOURS, count - 1)
 
 
 def kinds(places: np.ndarray, frequent: np.ndarray) -> np.ndarray:
@@ -73,7 +104,7 @@ def discounts(places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequen
             given &= ~own
     found = np.zeros(len(counts))
     for alike in (given & (kind < 0), given & (kind >= 0)):
-        found[alike] = discount(counts[alike])
+        found[alike] = discount(places[alike], counts[alike])
     return found
 
 
@@ -86,8 +117,7 @@ def _listed(places: np.ndarray, counts: np.ndarray, light: np.ndarray) -> bool:
     rows = counts[light].sum()
     if rows < FEWEST_ROWS:
         return False
-    near = np.arange(len(places))
-    first, last = np.maximum(near - NEIGHBOURS, 0), np.minimum(near + NEIGHBOURS, len(places) - 1)
+    first, last = _beside(len(places))
     taken = (last - first + 1) / (places[last] - places[first] + 1)
     chance = float((counts * taken)[light].sum() / rows)
     return bool(1 - np.count_nonzero(counts[light] == 1) / rows > max(OFTEN[0] * chance + OFTEN[1], OFTEN[2]))
@@ -123,9 +153,20 @@ def to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np
         fits: new values that there could be between each value and the next, shape (K - 1,).
 
     Returns:
-        What each gap is given, shape (K - 1,): for each new value at most what values keep on average, or a row
-        where that is more. And what each value gives then, shape (K,).
+        What each gap is given, shape (K - 1,): for each new value at most what values keep on average, or `MOST_NEW`
+        rows where that is more. And what each value gives then, shape (K,): less where there is no room for as much,
+        and more where there is, if that is so of others of as many rows.
     """
+    gave = _to_gaps(counts, given, fits)[1]
+    room = (gave > 0) & (gave >= given)
+    wanted, spare = np.where(room, given, gave), np.where(room, MOST_DISCOUNT * counts - given, 0.0)
+    for alike in (*(counts == count for count in range(1, LONE + 1)), counts > LONE):
+        if (most := spare[alike].sum()) > 0:
+            wanted[alike] += spare[alike] * min(1.0, (given - gave)[alike].sum() / most)
+    return _to_gaps(counts, wanted, fits)
+
+
+def _to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     gaps, mass, gave = np.flatnonzero(fits > 0), np.zeros(len(fits)), np.zeros(len(given))
     after = np.searchsorted(gaps, np.arange(len(given)))
     sides = [(after > 0, after - 1), (after < len(gaps), after)]
@@ -134,7 +175,7 @@ def to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np
     for there, gap in taken:
         np.add.at(mass, gap, each[there])
     giving = given > 0
-    most = max(1.0, float((counts - given)[giving].mean())) if giving.any() else 1.0
+    most = max(MOST_NEW, float((counts - given)[giving].mean())) if giving.any() else MOST_NEW
     share = np.minimum(1.0, most * fits / np.where(mass > 0, mass, 1.0))
     for there, gap in taken:
         gave[there] += each[there] * share[gap]

@@ -18,7 +18,7 @@ from scorewise.tabular.discounting import (
 from scorewise.tabular.grid import Places, round_to
 
 KNOTS = 2_000
-MOST_VALUES, MOST_LOST = 2**14, 0.06
+MOST_VALUES, MOST_LOST = 2**15, 0.06
 """Values that are kept apart, if without them more than this share of the rows would no longer have theirs."""
 TAIL_VALUES = 30
 FARTHEST_PLACE = 2.0**53
@@ -83,7 +83,7 @@ class Marginal:
         keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None:
-            given = _given(counts, heavy)
+            given = _given(distinct, counts, heavy)
             keep = _with_recurring(keep, counts - given)
             low, high = above - (counts - given / 2) / n, above - given / (2 * n)
             ends = np.stack([low, np.maximum(low, high)], 1)[keep]
@@ -207,11 +207,11 @@ class Marginal:
         return {"step": self.step, "rows": self.rows, "places": self.places}
 
 
-def _given(counts: np.ndarray, heavy: np.ndarray) -> np.ndarray:
+def _given(distinct: np.ndarray, counts: np.ndarray, heavy: np.ndarray) -> np.ndarray:
     """What values without a grid are discounted by, in rows: all of a single one where next to none recur."""
-    share = discount(counts[~heavy])
-    single = 1.0 if share >= MOST_DISCOUNT else share
-    return np.where(heavy, 0.0, np.where(counts == 1, single, share))
+    given = np.zeros(len(counts))
+    given[~heavy] = discount(distinct[~heavy], counts[~heavy])
+    return np.where((counts == 1) & (given >= MOST_DISCOUNT), 1.0, given)
 
 
 def _with_recurring(keep: np.ndarray, own: np.ndarray) -> np.ndarray:
