@@ -128,11 +128,27 @@ def test_values_of_a_list_are_not_discounted(
         np.rint(made(rows, np.random.default_rng(6)) / unit).astype(np.int64), return_counts=True
     )
     light = counts < 5
-    found = discounts(places, counts, light, endings(places[light]))
+    own, found = discounts(places, counts, light, endings(places[light]))
     assert (found[~light] == 0).all()
+    assert own.sum() == pytest.approx(counts.sum())
+    np.testing.assert_array_equal(own[~light], counts[~light])
     assert discount(places[light], counts[light]).any()
     single = np.count_nonzero(counts == 1)
     assert found.sum() == 0 if listed else 0.9 * single < found.sum() <= single + 1e-9
+
+
+def test_single_values_of_a_list_are_as_rare_as_in_new_rows() -> None:
+    rng = np.random.default_rng(10)
+    codes, share = rng.integers(0, 10**7, 3_000), 1 / np.arange(20, 3_020)
+    share /= share.sum()
+    known, new = (rng.choice(codes, some, p=share).astype(np.float64) for some in (3_000, 50_000))
+    values, counts = np.unique(known, return_counts=True)
+    made = Marginal.fit(known, 1.0).invert(rng.random(50_000))
+    assert np.isin(made, values).all()
+    single = values[counts == 1]
+    ours, theirs = np.isin(made, single).mean(), np.isin(new, single).mean()
+    assert theirs < 0.8 * len(single) / 3_000
+    assert ours == pytest.approx(theirs, abs=0.02)
 
 
 def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
@@ -140,7 +156,7 @@ def test_values_of_single_rows_are_discounted_though_others_recur() -> None:
     seconds = np.where(rng.random(600) < 0.3, 10**8 * rng.integers(0, 60, 600), rng.integers(0, 60 * 10**8, 600))
     places, counts = np.unique(seconds, return_counts=True)  # of an average, some are whole
     light = counts < 5
-    assert (discounts(places, counts, light, NO_ENDINGS)[counts == 1] > 0.5).all()
+    assert (discounts(places, counts, light, NO_ENDINGS)[1][counts == 1] > 0.5).all()
 
 
 def test_weights_of_which_nearly_half_are_new_are_no_list() -> None:
@@ -160,7 +176,7 @@ def test_endings_of_a_list_are_not_discounted_and_others_are() -> None:
     light = counts < 30
     frequent = endings(places)
     assert frequent[0]
-    found = discounts(places, counts, light, frequent)
+    found = discounts(places, counts, light, frequent)[1]
     whole = places % 1_000 == 0
     assert (found[whole] == 0).all()
     assert (found[~whole] > 0).all()

@@ -85,8 +85,12 @@ def kinds(places: np.ndarray, frequent: np.ndarray) -> np.ndarray:
     return np.where(frequent[remainders], remainders, -1)
 
 
-def discounts(places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequent: np.ndarray) -> np.ndarray:
+def discounts(
+    places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Estimate by how much each value is discounted: nothing, where those of its kind are from a list.
+
+    There is nothing between the values of a list, so what single ones lose falls to those of few rows, in proportion.
 
     Args:
         places: increasing positions of distinct values on their grid, shape (K,).
@@ -95,17 +99,22 @@ def discounts(places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequen
         frequent: what `endings` gives, shape (M,).
 
     Returns:
-        In rows, shape (K,).
+        Rows of each value, and by how many of them it is discounted, shape (K,) each.
     """
-    kind, given = kinds(places, frequent), light.copy()
+    kind, given, rows = kinds(places, frequent), light.copy(), counts.astype(np.float64)
     for one in np.unique(kind[light]).tolist():
         own = kind == one
         if _listed(places[own] // (1 if one < 0 else len(frequent)), counts[own], light[own]):
             given &= ~own
+            few = np.flatnonzero(own & light)
+            lost, more = np.where(counts[few] == 1, discount(places[few], counts[few]), 0), counts[few] > 1
+            if more.any():
+                rows[few] -= lost
+                rows[few[more]] *= 1 + lost.sum() / rows[few[more]].sum()
     found = np.zeros(len(counts))
     for alike in (given & (kind < 0), given & (kind >= 0)):
         found[alike] = discount(places[alike], counts[alike])
-    return found
+    return rows, found
 
 
 def _listed(places: np.ndarray, counts: np.ndarray, light: np.ndarray) -> bool:

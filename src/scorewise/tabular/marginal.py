@@ -84,7 +84,7 @@ class Marginal:
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None:
             given = _given(distinct, counts, heavy)
-            keep = _with_recurring(keep, counts - given)
+            keep = _with_recurring(keep, counts - given, MOST_LOST)
             low, high = above - (counts - given / 2) / n, above - given / (2 * n)
             ends = np.stack([low, np.maximum(low, high)], 1)[keep]
             twice = np.stack([np.ones(len(ends), dtype=bool), (given < counts)[keep]], 1)
@@ -214,9 +214,9 @@ def _given(distinct: np.ndarray, counts: np.ndarray, heavy: np.ndarray) -> np.nd
     return np.where((counts == 1) & (given >= MOST_DISCOUNT), 1.0, given)
 
 
-def _with_recurring(keep: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Which values are kept, and those of most rows besides, if others would have too many of their own."""
-    if own[~keep].sum() <= MOST_LOST * own.sum():
+def _with_recurring(keep: np.ndarray, own: np.ndarray, most: float) -> np.ndarray:
+    """Which values are kept, and those of most rows besides, if others would have more than a share of their own."""
+    if own[~keep].sum() <= most * own.sum():
         return keep
     more = np.flatnonzero(~keep)
     more = more[np.argsort(-own[more], kind="stable")][: max(0, MOST_VALUES - int(keep.sum()))]
@@ -234,14 +234,14 @@ def _gridded(
     rows, own, between = counts.sum(), counts.astype(np.float64), np.zeros(len(counts) - 1)
     if places[-1] < FARTHEST_PLACE:
         frequent = endings(places[~heavy].astype(np.int64)) if len(distinct) <= MOST_PLACES else NO_ENDINGS
-        given = discounts(places, counts, ~heavy, frequent)
+        own, given = discounts(places, counts, ~heavy, frequent)
         if frequent.any():
-            where, each = spread(places.astype(np.int64), counts, given, frequent)
+            where, each = spread(places.astype(np.int64), own, given, frequent)
             above = np.cumsum(each)
             return _cells(distinct[0] + where * step, (above - each) / rows, above / rows, step)
-        between, gave = to_gaps(counts, given, np.diff(places) - 1)
+        between, gave = to_gaps(own, given, np.diff(places) - 1)
         own -= gave
-        keep = _with_recurring(keep, own)
+        keep = _with_recurring(keep, own, MOST_LOST if given.any() else 0.0)
     above = np.cumsum(own + np.append(0.0, between))
     return _cells(distinct[keep], (above - own)[keep] / rows, above[keep] / rows, step)
 
