@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,16 @@ def arguments(description: str, out: Path) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--markdown", action="store_true", help="print what docs/performance.md shows; measure nothing")
     return parser
+
+
+def elsewhere(script: str, name: str, source: str) -> dict[str, Any]:
+    """Measure one table by a script with the package of another folder, in a process of its own."""
+    command = [sys.executable, script, "--one", name]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": source}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def run(

@@ -19,9 +19,6 @@ only if it is named.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from command import arguments
+from command import arguments, elsewhere
 from machine import machine
 from shown import SCORES
 from splits import split
@@ -413,16 +410,6 @@ def with_parts(table: pa.Table) -> pa.Table:
     return table
 
 
-def elsewhere(name: str, source: str) -> dict[str, float]:
-    """The same with the package of another folder."""
-    command = [sys.executable, __file__, "--one", name]
-    run = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": source}, stdout=subprocess.PIPE, text=True, check=True
-    )
-    found: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
-    return found
-
-
 def markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
     """Lay the scores out as a table."""
     heads = [*(SCORES[key][0] for key in KEYS), "broken %"]
@@ -452,7 +439,7 @@ def main() -> None:
         json.loads(options.out.read_text(encoding="utf-8"))["tables"] if options.out.exists() else {}
     )
     for name in options.tables or [name for name in TABLES if name not in found]:
-        before = {"before": elsewhere(name, options.against)} if options.against else {}
+        before = {"before": elsewhere(__file__, name, options.against)} if options.against else {}
         found[name] = {**before, "this": measure(name)}
         print(name, found[name], flush=True)
         text = json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n"

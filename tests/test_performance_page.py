@@ -79,6 +79,14 @@ def test_what_the_discount_is_worth_is_that_of_the_file(load: Any) -> None:
     assert load("singled").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
 
 
+def test_how_often_values_recur_is_that_of_the_file(load: Any) -> None:
+    found = json.loads((ROOT / "benchmarks" / "recurring.json").read_text(encoding="utf-8"))["tables"]
+    assert load("recurring").markdown(found) in PAGE.read_text(encoding="utf-8")
+    for ways in found.values():
+        for kind in load("recurring").KINDS:
+            assert ways["this"][kind]["off by"] < max(0.03, ways["before"][kind]["off by"])
+
+
 def test_what_detection_finds_of_matched_columns_is_that_of_the_file(load: Any) -> None:
     found = json.loads((ROOT / "benchmarks" / "matched.json").read_text(encoding="utf-8"))
     assert load("matched").markdown(found["tables"]) in PAGE.read_text(encoding="utf-8")
