@@ -79,14 +79,14 @@ def _stands(number: np.ndarray, has_number: np.ndarray, name: np.ndarray, has_na
     number, name = number[both], name[both]
     if len(number) < FEWEST_TOLD:
         return False
+    rows = np.bincount(number)
+    spread = entropy(rows)
+    if spread < FEWEST_NATS or entropy(np.bincount(name)) < NAMED * spread:
+        return False
     size, levels = int(name.max()) + 1, int(number.max()) + 1
     if lookup(name, number, size) is not None:  # no name has two numbers
         return False
     if not whole and most_frequent(number, levels, name, size)[1].sum() >= MOSTLY * len(number):
-        return False
-    rows = np.bincount(number)
-    spread = entropy(rows)
-    if spread < FEWEST_NATS or entropy(np.bincount(name)) < NAMED * spread:
         return False
     _, alike, others = most_frequent(name, size, number, levels)
     told = rows[rows >= 2].sum()
