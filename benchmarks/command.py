@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,42 @@ def arguments(description: str, out: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def elsewhere(script: str, name: str, source: str) -> dict[str, Any]:
-    """Measure one table by a script with the package of another folder, in a process of its own."""
-    command = [sys.executable, script, "--one", name]
+def run_against(
+    description: str,
+    script: Path,
+    names: Sequence[str],
+    measure: Callable[[str], dict[str, Any]],
+    markdown: Callable[[dict[str, Any]], str],
+) -> None:
+    """Measure tables with the package and, if it is given, with one of another folder; write what was found as JSON.
+
+    A table that is in the JSON file of the script is measured again only if it is named.
+    """
+    parser = arguments(description, script.with_suffix(".json"))
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(names))
+    parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one)))
+        return
+    found: dict[str, Any] = (
+        json.loads(options.out.read_text(encoding="utf-8"))["tables"] if options.out.exists() else {}
+    )
+    if options.markdown:
+        print(markdown(found))
+        return
+    for name in options.tables or [name for name in names if name not in found]:
+        before = {"before": _elsewhere(script, name, options.against)} if options.against else {}
+        found[name] = {**before, "this": measure(name)}
+        print(name, found[name], flush=True)
+        text = json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n"
+        options.out.write_text(text, encoding="utf-8")
+
+
+def _elsewhere(script: Path, name: str, source: str) -> dict[str, Any]:
+    """Measure one table with the package of another folder, in a process of its own."""
+    command = [sys.executable, str(script), "--one", name]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": source}, stdout=subprocess.PIPE, text=True, check=True
     )

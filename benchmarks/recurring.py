@@ -4,17 +4,15 @@
 
 Of each number column of which a hundredth of the rows or more has a value of its own, values are drawn from its margin
 as it was fitted to the training rows: which share is new, that of one training row alone, or that of two. The same is
-counted of the test rows. With `--against` margins of the package in another folder are measured, too.
+counted of the test rows. With `--against` margins of the package in another folder are measured, too. A table that is
+in the JSON file is measured again only if it is named.
 """
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import arguments, elsewhere
-from machine import machine
+from command import run_against
 from splits import TABLES, split
 
 from scorewise.tabular.codec import Codec
@@ -68,24 +66,7 @@ def markdown(found: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 def main() -> None:
     """Measure the tables named on the command line."""
-    parser = arguments("How often margins give values of few rows.", Path(__file__).with_suffix(".json"))
-    parser.add_argument("tables", nargs="*", metavar="TABLE", default=list(TABLES))
-    parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one)))
-        return
-    if options.markdown:
-        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
-        return
-    found: dict[str, Any] = {}
-    for name in options.tables:
-        before = {"before": elsewhere(__file__, name, options.against)} if options.against else {}
-        found[name] = {**before, "this": measure(name)}
-        print(name, found[name], flush=True)
-    text = json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n"
-    options.out.write_text(text, encoding="utf-8")
+    run_against("How often margins give values of few rows.", Path(__file__), TABLES, measure, markdown)
 
 
 if __name__ == "__main__":

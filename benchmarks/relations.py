@@ -17,8 +17,6 @@ package in another folder is measured, too, in a process of its own. A table tha
 only if it is named.
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from command import arguments, elsewhere
-from machine import machine
+from command import run_against
 from shown import SCORES
 from splits import split
 from stages import KEYS, judged
@@ -424,26 +421,7 @@ def markdown(found: dict[str, dict[str, dict[str, float]]]) -> str:
 
 def main() -> None:
     """Measure the tables named on the command line."""
-    parser = arguments("What relations found in the data are worth.", Path(__file__).with_suffix(".json"))
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
-    parser.add_argument("--against", metavar="SRC", help="folder that holds another version of the package")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one)))
-        return
-    if options.markdown:
-        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
-        return
-    found: dict[str, Any] = (
-        json.loads(options.out.read_text(encoding="utf-8"))["tables"] if options.out.exists() else {}
-    )
-    for name in options.tables or [name for name in TABLES if name not in found]:
-        before = {"before": elsewhere(__file__, name, options.against)} if options.against else {}
-        found[name] = {**before, "this": measure(name)}
-        print(name, found[name], flush=True)
-        text = json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n"
-        options.out.write_text(text, encoding="utf-8")
+    run_against("What relations found in the data are worth.", Path(__file__), TABLES, measure, markdown)
 
 
 if __name__ == "__main__":
