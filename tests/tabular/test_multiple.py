@@ -104,6 +104,10 @@ def test_of_two_columns_that_say_the_same_one_tells() -> None:
     found = _found({**numbers, "value": numbers["price"]})
     assert len({parent for parent, _ in found["loan"]}) == 1
     assert len(found["loan"]) == 2
+    most = np.where(np.random.default_rng(8).random(_ROWS) < 0.5, np.rint(0.8 * numbers["price"]), numbers["loan"])
+    told = {"price": numbers["price"], "loan": most}  # that is a formula of most rows
+    assert _found(told) == {"loan": [("price", 0.9)]}
+    assert [one.factor for one in find_multiples(told, _steps(told), {}, most=1)["loan"]] == [0.8, 0.9]
 
 
 def test_a_pair_of_values_that_many_rows_have_counts_once() -> None:

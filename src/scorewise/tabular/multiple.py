@@ -25,8 +25,8 @@ FEW_ROWS, FEW_SHARE = 500, 0.012
 SHIFTS = (-31, -19, -11, 11, 19, 31)
 TIMES = 3.0
 """How many times as often as with rows of other values near its own."""
-MOST = 6
-"""Multiples of a column that are told."""
+MOST, MOSTLY = 6, 0.5
+"""Multiples of a column that are told, and the share of the rows in which one is a formula, which others look for."""
 
 
 class Multiple(NamedTuple):
@@ -77,8 +77,7 @@ class Multiple(NamedTuple):
         Returns:
             Shape (N,), NaN where it is missing.
         """
-        product: np.ndarray = self.factor * values[self.name]
-        return product if self.step is None else np.rint(product / self.step) * self.step
+        return _product(self.factor, values[self.name], self.step)
 
     def equal(self, child: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Tell where a column is equal to it, and neither is 0.
@@ -90,24 +89,27 @@ class Multiple(NamedTuple):
         Returns:
             Shape (N,), False where a cell is missing.
         """
-        total = self.total(values)
-        near: np.ndarray = (np.abs(total - child) <= ROUNDING * np.abs(child)) & (child != 0)
-        return near
+        same: np.ndarray = _near(self.total(values), child) & (child != 0)
+        return same
 
 
 def find_multiples(
-    numbers: Mapping[str, np.ndarray], steps: Mapping[str, float | None], after: Mapping[str, Collection[str]]
+    numbers: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    after: Mapping[str, Collection[str]],
+    most: float = MOSTLY,
 ) -> dict[str, list[Multiple]]:
     """Find which columns are a round multiple of another one in some rows.
 
     Numbers of few digits are such multiples by accident, and numbers near each other often. So each cell is held
     against those rows as well whose value of the other column is near that of its own: the multiple must be `TIMES` as
-    frequent as there. A pair of values counts once.
+    frequent as there. A pair of values counts once. What holds in most rows is left to formulas.
 
     Args:
         numbers: values of each column, (N,), NaN where missing.
         steps: spacing of the grid that the values of each lie on, or None.
         after: of each column those that it comes after; none comes to depend on itself.
+        most: share of the rows in which one is none, since formulas tell it.
 
     Returns:
         For each column that has any, its multiples, `MOST` at most. Of two columns the one comes after the other of
@@ -132,8 +134,8 @@ def find_multiples(
     for _, child, multiples in sorted(told, key=lambda item: -item[0]):
         for one in multiples:
             equal = one.equal(numbers[child], numbers) & left[child]
-            enough = len(found.get(child, [])) < MOST and equal.sum() >= max(FEWEST_ROWS, LEAST_SHARE * rows)
-            if enough and child not in before(one.name, ties):
+            enough = max(FEWEST_ROWS, LEAST_SHARE * rows) <= equal.sum() <= most * rows
+            if enough and len(found.get(child, [])) < MOST and child not in before(one.name, ties):
                 found.setdefault(child, []).append(one)
                 left[child] &= ~equal
                 ties.setdefault(child, set()).add(one.name)
@@ -172,8 +174,19 @@ def _counted(nearest: np.ndarray) -> np.ndarray:
 
 def _nearest(child: np.ndarray, parent: np.ndarray, step: float | None) -> np.ndarray:
     """Which multiple of another column each cell is, a position among the factors, -1 for none; shapes as they fit."""
-    with np.errstate(over="ignore", invalid="ignore"):  # of huge values, which are then no multiple
+    with np.errstate(over="ignore"):
         nearest = np.searchsorted((FACTORS[1:] + FACTORS[:-1]) / 2, child / parent)
-        product = FACTORS[nearest] * parent
-        product = product if step is None else np.rint(product / step) * step
-        return np.where(np.abs(product - child) <= ROUNDING * np.abs(child), nearest, -1)
+    return np.where(_near(_product(FACTORS[nearest], parent, step), child), nearest, -1)
+
+
+def _product(factor: float | np.ndarray, values: np.ndarray, step: float | None) -> np.ndarray:
+    with np.errstate(over="ignore"):  # of huge values
+        product: np.ndarray = factor * values
+        rounded: np.ndarray = product if step is None else np.rint(product / step) * step
+    return rounded
+
+
+def _near(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        near: np.ndarray = np.abs(one - other) <= ROUNDING * np.abs(other)
+    return near

@@ -316,7 +316,7 @@ def _else_multiples(number: Number, usual: Usual, own: np.ndarray, told: np.ndar
     """How a column is encoded that is a round share of what is usual in rows in which it is not that: a discount."""
     other = own != told
     sides = {usual.child: own[other], usual.column: told[other]}
-    found = find_multiples(sides, {usual.child: step, usual.column: None}, {usual.child: [usual.column]})
+    found = find_multiples(sides, {usual.child: step, usual.column: None}, {usual.child: [usual.column]}, most=1)
     return number._replace(parents=(*number.parents, *found.get(usual.child, ())))
 
 
