@@ -42,12 +42,12 @@ def run_against(
     if options.one:
         print(json.dumps(measure(options.one)))
         return
+    if options.markdown:
+        print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
+        return
     found: dict[str, Any] = (
         json.loads(options.out.read_text(encoding="utf-8"))["tables"] if options.out.exists() else {}
     )
-    if options.markdown:
-        print(markdown(found))
-        return
     for name in options.tables or [name for name in names if name not in found]:
         before = {"before": _elsewhere(script, name, options.against)} if options.against else {}
         found[name] = {**before, "this": measure(name)}

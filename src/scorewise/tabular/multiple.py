@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scorewise.tabular.relation import ROUNDING, SCREENED_ROWS, before
+from scorewise.tabular.relation import SCREENED_ROWS, before, nearly
 
 WHOLE = (2, 3, 4, 5, 6, 8, 10, 12, 20, 24, 25, 50, 52, 100)
 FACTORS = np.array(
@@ -16,6 +16,7 @@ FACTORS = np.array(
     )
 )
 """Whole percents, more than all by twentieths, thirds, and whole multiples and parts; but not 1."""
+_BETWEEN = (FACTORS[1:] + FACTORS[:-1]) / 2
 FEWEST_ROWS, LEAST_SHARE = 20, 0.02
 """Rows, also as a share of all, in which one column must be a multiple of the other."""
 FEWEST_APART = 10
@@ -89,7 +90,7 @@ class Multiple(NamedTuple):
         Returns:
             Shape (N,), False where a cell is missing.
         """
-        same: np.ndarray = _near(self.total(values), child) & (child != 0)
+        same: np.ndarray = nearly(self.total(values), child) & (child != 0)
         return same
 
 
@@ -121,9 +122,9 @@ def find_multiples(
         name: np.where(np.isfinite(values) & (values != 0), values, np.nan)[screen] for name, values in numbers.items()
     }
     some = {name: v[:FEW_ROWS] for name, v in quick.items() if len(np.unique(v[~np.isnan(v)])) >= FEWEST_APART}
-    told: list[tuple[float, str, list[Multiple]]] = []
-    for child in some:
-        for parent in _likely(some, child, steps[child]):
+    every, told = np.array(list(some.values())), list[tuple[float, str, list[Multiple]]]()
+    for child, own in some.items():
+        for parent in _likely(own, list(some), every, steps[child]):
             peaks = _peaks(quick[child], quick[parent], steps[child])
             multiples = [
                 Multiple(parent, factor, steps[child]) for factor in sorted(peaks, key=lambda one: -peaks[one])
@@ -142,10 +143,9 @@ def find_multiples(
     return found
 
 
-def _likely(numbers: Mapping[str, np.ndarray], child: str, step: float | None) -> list[str]:
-    """Which columns a column may be a multiple of by some of the rows, NaN where one is 0."""
-    names, values = list(numbers), np.array(list(numbers.values()))
-    nearest = _nearest(numbers[child], values, step)
+def _likely(child: np.ndarray, names: list[str], values: np.ndarray, step: float | None) -> list[str]:
+    """Which columns, (n, N), a column may be a multiple of by some of the rows, (N,), NaN where one is 0."""
+    nearest = _nearest(child, values, step)
     place, row = np.nonzero(nearest >= 0)
     pairs, counts = np.unique(place * len(FACTORS) + nearest[place, row], return_counts=True)
     enough = counts >= FEW_SHARE * values.shape[1]
@@ -160,9 +160,9 @@ def _peaks(child: np.ndarray, parent: np.ndarray, step: float | None) -> dict[fl
     x, y = np.unique(np.stack([parent, child], 1)[~np.isnan(parent) & ~np.isnan(child)], axis=0).T
     nearest = _nearest(y, x, step)
     hits = _counted(nearest)
-    near = np.mean([_counted(_nearest(np.roll(y, shift), x, step)) for shift in SHIFTS], 0)
-    more = hits - near
-    peaks = np.flatnonzero((hits >= least) & (hits >= TIMES * near))
+    beside = np.mean([_counted(_nearest(np.roll(y, shift), x, step)) for shift in SHIFTS], 0)
+    more = hits - beside
+    peaks = np.flatnonzero((hits >= least) & (hits >= TIMES * beside))
     with np.errstate(over="ignore"):
         apart = [i for i in peaks if len(np.unique((y - x)[nearest == i])) >= FEWEST_APART]
     return dict(zip(FACTORS[apart].tolist(), more[apart].tolist(), strict=True))
@@ -175,8 +175,8 @@ def _counted(nearest: np.ndarray) -> np.ndarray:
 def _nearest(child: np.ndarray, parent: np.ndarray, step: float | None) -> np.ndarray:
     """Which multiple of another column each cell is, a position among the factors, -1 for none; shapes as they fit."""
     with np.errstate(over="ignore"):
-        nearest = np.searchsorted((FACTORS[1:] + FACTORS[:-1]) / 2, child / parent)
-    return np.where(_near(_product(FACTORS[nearest], parent, step), child), nearest, -1)
+        nearest = np.searchsorted(_BETWEEN, child / parent)
+    return np.where(nearly(_product(FACTORS[nearest], parent, step), child), nearest, -1)
 
 
 def _product(factor: float | np.ndarray, values: np.ndarray, step: float | None) -> np.ndarray:
@@ -184,9 +184,3 @@ def _product(factor: float | np.ndarray, values: np.ndarray, step: float | None)
         product: np.ndarray = factor * values
         rounded: np.ndarray = product if step is None else np.rint(product / step) * step
     return rounded
-
-
-def _near(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):
-        near: np.ndarray = np.abs(one - other) <= ROUNDING * np.abs(other)
-    return near

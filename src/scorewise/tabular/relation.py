@@ -82,6 +82,21 @@ class Combination(NamedTuple):
         return near
 
 
+def nearly(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Tell where values are equal to others up to the rounding of these.
+
+    Args:
+        values: NaN where missing; may be as large as there are.
+        others: likewise, of a shape that fits.
+
+    Returns:
+        False where one is missing.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        equal: np.ndarray = np.abs(values - others) <= ROUNDING * np.abs(others)
+    return equal
+
+
 class Function(NamedTuple):
     """A column that another one determines, or a part of its moments, such as the month.
 

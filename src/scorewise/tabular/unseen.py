@@ -17,7 +17,7 @@ from scorewise.tabular import dtype, rows
 from scorewise.tabular.column import Column
 from scorewise.tabular.formula import tolerances
 from scorewise.tabular.joint import Joint
-from scorewise.tabular.relation import ROUNDING, entropy
+from scorewise.tabular.relation import ROUNDING, entropy, nearly
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import level_codes, number_codes
 from scorewise.tabular.weighted import Computation
@@ -73,8 +73,7 @@ class Values(NamedTuple):
         if self.every:
             return code
         nearest = self.known[code.clip(max=others - 1)]
-        same = np.abs(column - nearest) <= ROUNDING * np.abs(nearest)
-        found: np.ndarray = np.where(gone, others + 1, np.where(same, code, others))
+        found: np.ndarray = np.where(gone, others + 1, np.where(nearly(column, nearest), code, others))
         return found
 
 
