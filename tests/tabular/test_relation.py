@@ -1,6 +1,6 @@
 import numpy as np
 
-from scorewise.tabular.relation import Combination, find_equalities, find_functions
+from scorewise.tabular.relation import Combination, find_equalities, find_functions, nearly
 
 
 def _columns() -> dict[str, np.ndarray]:
@@ -60,3 +60,10 @@ def test_rows_that_need_no_explanation_do_not_make_an_equality() -> None:
     missing = np.full(5_000, np.nan)
     free = {"a": np.ones(5_000, dtype=bool), "b": np.ones(5_000, dtype=bool)}
     assert find_equalities({"a": missing, "b": missing}, free) == {}
+
+
+def test_what_differs_by_rounding_is_nearly_equal_and_the_largest_numbers_are_no_trouble() -> None:
+    largest = np.finfo(np.float64).max
+    values = np.array([0.1 + 0.2, 1.0, 1.0, largest, np.nan, np.inf, 0.0])
+    others = np.array([0.3, 1.0 + 1e-8, 1.0 - 1e-10, -largest, 1.0, np.inf, 0.0])
+    assert nearly(values, others).tolist() == [True, False, True, False, False, False, True]
