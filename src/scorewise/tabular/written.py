@@ -44,7 +44,7 @@ DATES = (
     "%Y%m%d",
 )
 MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b-%Y", "%b-%y", "%b %Y", "%B %Y")
-_SECONDS = ("%S", "%S.%3f", "%S.%f")
+_SECONDS = ("%S", "%S.%3f", "%S.%f", "%S%.f")
 TIMES = (
     *(f"{mark}%H:%M" for mark in " T"),
     *(f"{mark}%H:%M:{seconds}" for mark in " T" for seconds in _SECONDS),
@@ -60,7 +60,7 @@ CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
 _ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 OFFSETS = ("%:z", "%z", "%:::z")
 """What a clock with a summer time is ahead of UTC, as +hh:mm, +hhmm or +hh."""
-_FIELD = re.compile(r"%(?:[-3^]|:{1,3})?[A-Za-z]")
+_FIELD = re.compile(r"%(?:[-3^.]|:{1,3})?[A-Za-z]")
 _PATTERNS = {
     "Y": r"\d{4}",
     "y": r"\d{2}",
@@ -82,6 +82,7 @@ _MONTHS = {
     "%^b": pa.array([name[:3].upper() for name in _NAMES], pa.large_string()),
     "%B": pa.array(_NAMES, pa.large_string()),
 }
+_EMPTY: Any = pa.scalar("", pa.large_string())
 _HALVES = pa.array(["AM", "PM"], pa.large_string())
 _CELL = re.compile(
     r"(?P<date>\d{1,8}|[\dA-Za-z]{1,9}[-/. ][\dA-Za-z]{1,9}(?:(?:[-/. ]|, )\d{2,4})?|\d{2}[A-Z]{3}\d{4})"
@@ -112,8 +113,8 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
     place in brackets: %:z[Europe/Berlin]; or one of `MONTHS` alone, which is taken for its first day; or one of
     `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives are those of strftime in
     English; %-m is a month without a leading zero, %^b one in capitals, %3f three digits of a second's fraction, %f
-    six. Digits alone have no form here: `scorewise.tabular.packed` looks for it; among those of hours and minutes
-    2400 is the end of the day.
+    six, %.f a point and six, or nothing where these are zeros, as Python writes moments. Digits alone have no form
+    here: `scorewise.tabular.packed` looks for it; among those of hours and minutes 2400 is the end of the day.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
     where one of the two ways alone puts all of them on the same day of the month, that way is taken.
@@ -200,9 +201,9 @@ def dtype_of(form: str) -> pa.DataType:
         form: The form.
 
     Returns:
-        A timestamp of seconds, milliseconds (%3f) or microseconds (%f).
+        A timestamp of seconds, milliseconds (%3f) or microseconds (%f, %.f).
     """
-    return pa.timestamp("ms" if "%3f" in form else "us" if "%f" in form else "s")
+    return pa.timestamp("ms" if "%3f" in form else "us" if "f" in form.split("[")[0] else "s")
 
 
 def zone_of(form: str) -> str | None:
@@ -324,7 +325,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         pieces.append(pa.scalar(literal, pa.large_string()))
         if field:
             pieces.append(_text(part[field[-1]], field))
-    text: Any = pc.binary_join_element_wise(*pieces, pa.scalar("", pa.large_string()))
+    text: Any = pc.binary_join_element_wise(*pieces, _EMPTY)
     return cast("pa.Array[Any]", pc.if_else(pc.is_valid(moments), text, pa.scalar(None, pa.large_string())))
 
 
@@ -378,7 +379,8 @@ def _pattern(form: str, *, named: bool = False) -> str:
         alone = (literal or place == 0) and (behind[0] or not behind[1])
         wide = {"%3f": r"\d{3}", "%^b": "[A-Z]{3}"}.get(field) or _PATTERNS.get(field[-1])
         one = wide or (r"\d{1,2}" if alone else r"\d{2}")
-        pattern += re.escape(literal) + (f"(?P<{field[-1]}>{one})" if named else one)
+        one = f"(?P<{field[-1]}>{one})" if named else one
+        pattern += re.escape(literal) + (rf"(?:\.{one})?" if field == "%.f" else one)
     return pattern + re.escape(pieces[-1][0])
 
 
@@ -391,7 +393,7 @@ def _integers(text: Any, field: str) -> np.ndarray:
     elif field in OFFSETS:
         return _seconds(text)
     else:
-        numbers = text
+        numbers = pc.if_else(pc.equal(text, _EMPTY), pa.scalar("0", pa.large_string()), text)  # of what is left out
     plain: np.ndarray = numbers.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return plain
 
@@ -412,6 +414,9 @@ def _text(numbers: np.ndarray, field: str) -> Any:
         return _HALVES.take(pa.array(numbers))
     if field in OFFSETS:
         return _zones(numbers, field)
+    if field == "%.f":
+        digits = pa.array(numbers + 10**6).cast(pa.large_string())
+        return pc.if_else(pa.array(numbers == 0), _EMPTY, pc.utf8_replace_slice(digits, 0, 1, "."))
     width = {"%Y": 4, "%3f": 3, "%f": 6, "%s": 1}.get(field, 1 if field[1] == "-" else 2)
     return pc.utf8_lpad(pa.array(numbers).cast(pa.large_string()), width, "0")
 
@@ -424,11 +429,10 @@ def _zones(seconds: np.ndarray, field: str) -> Any:
         pa.array(texts, pa.large_string())
         for texts in (np.where(seconds < 0, "-", "+"), np.where(minutes >= 0, "" if field == "%z" else ":", ""))
     )
-    empty: Any = pa.scalar("", pa.large_string())
-    behind = pc.binary_join_element_wise(mark, minute, empty)
+    behind = pc.binary_join_element_wise(mark, minute, _EMPTY)
     if field == "%:::z":
-        behind = pc.if_else(pa.array(minutes % 60 == 0), empty, behind)
-    return pc.binary_join_element_wise(sign, hour, behind, empty)
+        behind = pc.if_else(pa.array(minutes % 60 == 0), _EMPTY, behind)
+    return pc.binary_join_element_wise(sign, hour, behind, _EMPTY)
 
 
 def _month_starts(year: np.ndarray, month: np.ndarray) -> np.ndarray:
