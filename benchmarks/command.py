@@ -32,7 +32,8 @@ def run_against(
 ) -> None:
     """Measure tables with the package and, if it is given, with one of another folder; write what was found as JSON.
 
-    A table that is in the JSON file of the script is measured again only if it is named.
+    A table that is in the JSON file of the script is measured again only if it is named. The file describes the machine
+    of each table that was measured on another one than most.
     """
     parser = arguments(description, script.with_suffix(".json"))
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(names))
@@ -45,14 +46,17 @@ def run_against(
     if options.markdown:
         print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
         return
-    found: dict[str, Any] = (
-        json.loads(options.out.read_text(encoding="utf-8"))["tables"] if options.out.exists() else {}
-    )
+    written = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    most, others = written.get("machine", machine()), written.get("other machines", {})
+    found: dict[str, Any] = written.get("tables", {})
     for name in options.tables or [name for name in names if name not in found]:
         before = {"before": _elsewhere(script, name, options.against)} if options.against else {}
         found[name] = {**before, "this": measure(name)}
         print(name, found[name], flush=True)
-        text = json.dumps({"tables": found, "machine": machine()}, indent=1) + "\n"
+        others = {other: one for other, one in others.items() if other != name}
+        if machine() != most:
+            others[name] = machine()
+        text = json.dumps({"tables": found, "machine": most, "other machines": others}, indent=1) + "\n"
         options.out.write_text(text, encoding="utf-8")
 
 

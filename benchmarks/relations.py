@@ -10,7 +10,8 @@ moment, and of Adult with six of its columns spread over zeros and ones; custome
 town has several, and its state; plots of land with their areas and prices a square metre, some typed wrongly; loans
 graded by a score, with classes of incomes; pupils with the codes of their schools in three years; bills with totals, of
 which some were typed wrongly; meters that were read into floats of 32 bits; a bank's loans with rates by grade and
-month, fees by purpose and channel, and payments; and mortgages, many of them a round share of the price. Each is fitted
+month, fees by purpose and channel, and payments; mortgages, many of them a round share of the price; and stays in a
+hospital, with days of birth and ages. Each is fitted
 by default, and as many rows as it has are sampled and scored; where there are moments to the hour, with their hours,
 weekdays and months as columns more. With `--against` the
 package in another folder is measured, too, in a process of its own. A table that is in the JSON file is measured again
@@ -337,6 +338,35 @@ def near_share(mortgages: pd.DataFrame) -> float:
     return float(((off <= 0.002 * shares) & (off > 0.5)).any(axis=0).mean())
 
 
+def stays(rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Stays in a hospital: the older are there longer; how many hours are noted, of a twentieth another's."""
+    days = rng.integers(0, 365 * 80, rows)
+    born = pd.Series(pd.Timestamp("1935-01-01") + pd.to_timedelta(days, unit="D"))
+    came = pd.Series(pd.Timestamp("2016-01-01") + pd.to_timedelta(rng.integers(0, 60 * 24 * DAYS, rows), unit="min"))
+    minutes = (60 * rng.gamma(1.5, 40 * (1.6 - days / (365 * 80)), rows)).astype(int) + 60
+    went = came + pd.to_timedelta(minutes, unit="min")
+    hours = (minutes / 60).round(1)
+    noted = np.where(rng.random(rows) < 0.05, rng.permutation(hours), hours)
+    ward = np.where(rng.random(rows) < 0.2, "surgery", np.where(born.dt.year > 1998, "children", "medicine"))
+    cost = (18 * hours * rng.lognormal(0, 0.2, rows) * np.where(ward == "surgery", 3, 1)).round(2)
+    columns = {"born": born, "age": full_years(came, born), "came": came, "went": went, "hours": noted}
+    return pd.DataFrame({**columns, "ward": ward, "cost": cost})
+
+
+def full_years(later: "pd.Series[Any]", earlier: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Years that are over."""
+    days = [100 * moments.dt.month + moments.dt.day for moments in (later, earlier)]
+    return later.dt.year - earlier.dt.year - (days[0] < days[1])
+
+
+def untimely(stays: pd.DataFrame) -> float:
+    """The share of rows with another age, or with hours that are within a tenth of the stay, and not that."""
+    hours = (stays["went"] - stays["came"]) / pd.Timedelta(hours=1)
+    off = (stays["hours"] - hours).abs()
+    missed = (off > 0.0501) & (off < 0.1 * hours)
+    return float((missed | (full_years(stays["came"], stays["born"]) != stays["age"])).mean())
+
+
 BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "staff": broken,
     "logged": lambda table: float(when(table).isna().mean()),
@@ -349,8 +379,9 @@ BROKEN: dict[str, Callable[[pd.DataFrame], float]] = {
     "meters": unread,
     "lending": unlent,
     "mortgages": near_share,
+    "stays": untimely,
 }
-"""The share of rows with what no row of a table has; of plots, pupils and bills, hardly any."""
+"""The share of rows with what no row of a table has; of plots, pupils, bills and stays, hardly any."""
 MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "orders": orders,
     "games": games,
@@ -368,6 +399,7 @@ MADE_UP: dict[str, Callable[[int, np.random.Generator], pd.DataFrame]] = {
     "meters": meters,
     "lending": lending,
     "mortgages": mortgages,
+    "stays": stays,
 }
 TABLES = ("magic", *MADE_UP)
 

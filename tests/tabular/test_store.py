@@ -55,7 +55,7 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path: Path, damage: str) ->
             expected = "must be a model of scorewise"
         case "version":
             facts.write_text(json.dumps({**said, "format_version": 99}))
-            expected = "must be of format version 13, however: 99"
+            expected = "must be of format version 14, however: 99"
         case "absent":
             folder = tmp_path / "nowhere"
             expected = "no such folder"

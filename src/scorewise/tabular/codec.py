@@ -266,7 +266,7 @@ class Codec:
             if equal or name in prevalent:
                 sources = self.schema.numeric(Cells(numbers, categories))
                 needed = {*equal, *(prevalent[name].formula.parents if name in prevalent else ())}
-                found.determined.add_computed(sources, needed, found.numbers, clip=self.clip)
+                found.determined.add_computed(self.schema, sources, needed, found.numbers, clip=self.clip)
                 numbers |= {one: sources[one] for one in equal}
             if name in prevalent:
                 numbers[prevalent[name].column] = prevalent[name].of(sources)

@@ -9,15 +9,17 @@ import numpy as np
 
 from scorewise.tabular import grid
 from scorewise.tabular.band import Band, find_bands
+from scorewise.tabular.computation import Computation, computation_from_json
 from scorewise.tabular.dummies import Dummies
-from scorewise.tabular.formula import find_formulas
+from scorewise.tabular.elapsed import Elapsed, find_elapsed
+from scorewise.tabular.formula import find_formulas, in_order
 from scorewise.tabular.joint import Joint, find_joint
 from scorewise.tabular.moment import find_parts, part_code, parts
 from scorewise.tabular.number import Number
-from scorewise.tabular.relation import Function, find_functions
+from scorewise.tabular.relation import Function, before, find_functions
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import number_codes
-from scorewise.tabular.weighted import Computation, computation_from_json, find_weighted_sums
+from scorewise.tabular.weighted import find_weighted_sums
 
 
 class Determined(NamedTuple):
@@ -78,8 +80,10 @@ class Determined(NamedTuple):
         formulas = find_formulas(*computed, known)
         looked = set(known)
         known |= {one.child for one in formulas}
-        totals = find_weighted_sums(*computed, known)  # of these formulas may be, so they come first
+        totals = find_weighted_sums(*computed, known)
         found = cls((*totals, *formulas), tuple(functions))
+        found = found._replace(formulas=(*found.formulas, *_elapsed(schema, cells, steps, found)))
+        found = found._replace(formulas=tuple(in_order({one.child: one for one in found.formulas})))
         fixed = found.children | found.in_formulas | {one.parent for one in functions}
         told = {name: coded[name] for name in schema.learnable if name in coded and name not in fixed}
         bands = find_bands(told, {n: v for n, v in values.items() if n not in looked})
@@ -120,11 +124,18 @@ class Determined(NamedTuple):
         return found
 
     def add_computed(
-        self, sources: dict[str, np.ndarray], names: Collection[str], known: Mapping[str, Number], *, clip: bool
+        self,
+        schema: Schema,
+        sources: dict[str, np.ndarray],
+        names: Collection[str],
+        known: Mapping[str, Number],
+        *,
+        clip: bool,
     ) -> None:
         """Add those of some columns that are computed, and what they are computed from.
 
         Args:
+            schema: what the table is.
             sources: values of the columns that they are computed from, (N,) each; the computed ones are added.
             names: of columns.
             known: encoding of each number column.
@@ -134,7 +145,7 @@ class Determined(NamedTuple):
         needed = set[str]().union(*(ancestors.get(name, ()) for name in names))
         for formula in self.formulas:
             if formula.child in needed:
-                sources[formula.child] = _computed(formula, known, sources, clip)
+                sources[formula.child] = _computed(formula, schema, known, sources, clip)
 
     def compute(
         self,
@@ -156,7 +167,12 @@ class Determined(NamedTuple):
         """
         sources = schema.numeric(Cells(numbers, categories)) if self.formulas else {}
         for formula in self.formulas:  # the parents of these are not looked up; those of functions may be computed
-            numbers[formula.child] = sources[formula.child] = _computed(formula, known, sources, clip)
+            child = formula.child
+            sources[child] = _computed(formula, schema, known, sources, clip)
+            if child in known:
+                numbers[child] = sources[child]
+            else:
+                categories[child] = schema.column(child).nearest_levels(sources[child])
         for band in self.bands:
             self._put(band.child, band.of(numbers[band.parent]), known, numbers, categories)
         for joint in self.joint:
@@ -249,10 +265,32 @@ class Determined(NamedTuple):
         return found
 
 
+def _elapsed(schema: Schema, cells: Cells, steps: Mapping[str, float | None], determined: Determined) -> list[Elapsed]:
+    """The columns of numbers, those of few values too, that are elapsed time in every row and not determined yet."""
+    known = determined.children
+    moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined.looked_up}
+    numbers = {n: v for n, v in schema.numeric(cells).items() if n not in known and schema.column(n).origin is None}
+    ancestors = {name: before(name, determined.ancestors) for name in moments}
+    return [
+        one
+        for one, share in find_elapsed(numbers, steps, moments, cells.numbers, ancestors)
+        if share == 1 and np.array_equal(np.isnan(one.of(cells.numbers)), np.isnan(numbers[one.child]))
+    ]
+
+
 def _computed(
-    formula: Computation, known: Mapping[str, Number], sources: Mapping[str, np.ndarray], clip: bool
+    formula: Computation,
+    schema: Schema,
+    known: Mapping[str, Number],
+    sources: Mapping[str, np.ndarray],
+    clip: bool,
 ) -> np.ndarray:
-    marginal, computed = known[formula.child].marginal, formula.of(sources)
+    computed = formula.of(sources)
+    if formula.child not in known:
+        column, step = schema.column(formula.child), level_steps(schema)[formula.child]
+        codes = column.nearest_levels(computed if step is None else grid.snap(computed, step))
+        return schema.numeric(Cells({}, {formula.child: codes}))[formula.child]
+    marginal = known[formula.child].marginal
     if marginal.step is not None:
         computed = grid.snap(computed, marginal.step)
     return np.clip(computed, *marginal.ends) if clip else computed

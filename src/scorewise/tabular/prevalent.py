@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scorewise.tabular import grid
+from scorewise.tabular.column import Column
+from scorewise.tabular.computation import Computation, computation_from_json
+from scorewise.tabular.elapsed import find_elapsed
 from scorewise.tabular.formula import (
     FEWEST_ROWS,
     FEWEST_VALUES,
@@ -24,7 +27,7 @@ from scorewise.tabular.formula import (
     terms_of_three,
     terms_of_two,
 )
-from scorewise.tabular.weighted import Computation, computation_from_json, find_trimmed_sums
+from scorewise.tabular.weighted import find_trimmed_sums
 
 POOL, SCREENED_ROWS, LIKELY, SECOND_ROWS = 240, 24, 0.35, 2_000
 """Rows, of which those are taken that tell of a column, as many as all ways are tried in that it may be computed; the
@@ -129,16 +132,17 @@ def find_prevalent(
     places: Mapping[str, grid.Places | None],
     sources: Mapping[str, np.ndarray],
     ancestors: Mapping[str, Collection[str]],
+    moments: Mapping[str, Column] | None = None,
 ) -> list[Prevalent]:
-    """Find the number columns that are computed from others in most rows: `slope shape(parents)`, or a weighted sum.
+    """Find the number columns that are computed in most rows: by `slope shape(parents)`, a weighted sum, elapsed time.
 
     A line of least largest error, by which `find_formulas` goes, is lost with a single row that is wrong. Here each row
     says between which slopes its value, before it was rounded, lies, and the slope is taken on which most rows agree,
     with few digits where that loses hardly any. The formula must give `LEAST_SHARE` of the values, `FEWEST_ROWS` of
     them and `FEWEST_VALUES` different ones, with rounding that takes or adds as much as it does by chance. A row in
     which a value or the shape is 0 says nothing, nor does a value that is common. Weighted sums are those of
-    `find_trimmed_sums`. Those are taken first that give the largest share of their column; but none that mostly says
-    that one of `numbers` equals another one.
+    `find_trimmed_sums`, elapsed time is that of `find_elapsed`. Those are taken first that give the largest share of
+    their column; but none that mostly says that one of `numbers` equals another one.
 
     Args:
         numbers: values of the columns that may be computed, in table order, (N,) each, NaN where missing.
@@ -146,6 +150,7 @@ def find_prevalent(
         places: down to which place values of each have digits, by their size, or None.
         sources: values of the columns that they may be computed from, likewise; these may be among them.
         ancestors: of each source the columns on which it depends, itself among them.
+        moments: those of the sources that hold moments; only time elapses between these.
 
     Returns:
         At most one for each column; none comes to depend on itself.
@@ -153,14 +158,40 @@ def find_prevalent(
     rows = len(next(iter(sources.values()), []))
     if rows < FEWEST_ROWS:
         return []
-    order = np.random.default_rng(0).permutation(rows)
+    moments = moments or {}
+    plain = {name: v for name, v in sources.items() if name not in moments}
+    told = list(_formulas(numbers, steps, places, plain, ancestors))
+    for total in find_trimmed_sums(numbers, steps, plain, ancestors):
+        y, step = numbers[total.child], steps[total.child]
+        tried, telling = Prevalent(total, step, places[total.child], precision_share(step)), _telling(y)
+        share = _share(y, telling & (tried.held_against(y, sources) == y), telling)
+        if share > LEAST_SHARE:
+            told.append((share, tried))
+    for elapsed, share in find_elapsed(numbers, steps, moments, sources, ancestors):
+        step = steps[elapsed.child]
+        told.append((share, Prevalent(elapsed, step, places[elapsed.child], precision_share(step))))
+    return _chosen(told, numbers, sources, ancestors)
+
+
+def _formulas(
+    numbers: Mapping[str, np.ndarray],
+    steps: Mapping[str, float | None],
+    places: Mapping[str, grid.Places | None],
+    sources: Mapping[str, np.ndarray],
+    ancestors: Mapping[str, Collection[str]],
+) -> Iterator[tuple[float, Prevalent]]:
+    """Go through the formulas that give a column in most rows.
+
+    Yields:
+        The share of the rows, and the formula.
+    """
+    order = np.random.default_rng(0).permutation(len(next(iter(sources.values()), [])))
     quick, screen = order[:POOL], order[:SECOND_ROWS]
     first = {name: values[quick] for name, values in sources.items()}
     terms = [*terms_of_one(first), *terms_of_two(first), *terms_of_three(first)]
     if not terms:
-        return []
+        return
     shapes = np.stack([shape_values(term, first) for term in terms])
-    told: list[tuple[float, Prevalent]] = []
     for child in reversed(list(numbers)):
         y, step = numbers[child], steps[child]
         telling = _telling(y)
@@ -178,14 +209,7 @@ def find_prevalent(
                 right = telling & (tried.held_against(y, sources) == y)
                 share, spacing = _share(y, right, telling), lattice(term, steps)
                 if share > LEAST_SHARE and is_rounded(y[right], g[right], step, (offset, slope), spacing):
-                    told.append((share, tried))
-    for total in find_trimmed_sums(numbers, steps, sources, ancestors):
-        y, step = numbers[total.child], steps[total.child]
-        tried, telling = Prevalent(total, step, places[total.child], precision_share(step)), _telling(y)
-        share = _share(y, telling & (tried.held_against(y, sources) == y), telling)
-        if share > LEAST_SHARE:
-            told.append((share, tried))
-    return _chosen(told, numbers, sources, ancestors)
+                    yield share, tried
 
 
 def _chosen(

@@ -16,7 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 FORMAT = "scorewise"
-FORMAT_VERSION = 13
+FORMAT_VERSION = 14
 FACTS = "model.json"
 TENSORS = "model.safetensors"
 

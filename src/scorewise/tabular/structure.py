@@ -379,12 +379,14 @@ def _find_prevalent(
 ) -> list[Prevalent]:
     """What is computed in most rows of a table, but for columns that are fixed; ties are what columns come after."""
     fixed = {*fixed, *determined.looked_up}
-    sources = {name: v for name, v in schema.numeric(cells).items() if name not in fixed}
+    moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined.looked_up}
+    sources = {name: v for name, v in schema.numeric(cells).items() if name not in fixed or name in moments}
     steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
     places = {column.name: column.places for column in schema.numbers}
-    children = {name: v for name, v in cells.numbers.items() if name in sources and name not in determined.children}
+    known = {*determined.children, *fixed}
+    children = {name: v for name, v in cells.numbers.items() if name in sources and name not in known}
     ancestors = {name: before(name, determined.ancestors, ties) for name in sources}
-    return find_prevalent(children, steps, places, sources, ancestors)
+    return find_prevalent(children, steps, places, sources, ancestors, moments)
 
 
 def _in_order(numbers: Mapping[str, Number], determined: Determined, ties: Mapping[str, Sequence[str]]) -> list[str]:

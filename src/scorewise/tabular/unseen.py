@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scorewise.tabular import dtype, rows
+from scorewise.tabular import dtype, grid, rows
 from scorewise.tabular.column import Column
+from scorewise.tabular.computation import Computation
 from scorewise.tabular.formula import tolerances
 from scorewise.tabular.joint import Joint
 from scorewise.tabular.relation import ROUNDING, entropy, nearly
 from scorewise.tabular.schema import Cells, Schema
 from scorewise.tabular.usual import level_codes, number_codes
-from scorewise.tabular.weighted import Computation
 
 EXPECTED = 20
 """Rows of independent columns that make it no accident that there is none."""
@@ -329,8 +329,11 @@ def _below(first: Column, second: Column, values: Mapping[str, np.ndarray]) -> n
 
 def _outside(column: Column, computed: np.ndarray) -> np.ndarray:
     """Where what is computed of a column is beyond its range by more than rounding, shape (N,)."""
+    levels, step = column.numeric_levels, column.step
     low, high = float(column.minimum or 0.0), float(column.maximum or 0.0)
-    slack = tolerances(np.array([low, high]), column.step)[1]
+    if levels is not None:
+        low, high, step = float(levels.min()), float(levels.max()), grid.step(levels)
+    slack = tolerances(np.array([low, high]), step)[1]
     outside: np.ndarray = (computed < low - slack) | (computed > high + slack)
     return outside
 

@@ -15,7 +15,6 @@ from scorewise.tabular.formula import (
     LEAST_ROUNDED,
     MOST_DIGITS,
     SLACK,
-    Formula,
     in_order,
     short,
     tolerances,
@@ -87,26 +86,6 @@ class WeightedSum(NamedTuple):
             Shape (N,), NaN where a parent is missing.
         """
         return _added(self.weights, self.offset, [values[name] for name in self.parents])
-
-
-Computation = Formula | WeightedSum
-"""What computes a column from others."""
-
-
-def computation_from_json(said: Mapping[str, Any]) -> Computation:
-    """Rebuild what computes a column from its `to_json`.
-
-    Args:
-        said: the plain form.
-
-    Returns:
-        A weighted sum where that has weights, else a formula.
-
-    Raises:
-        KeyError: if a field is missing.
-        ValueError: if a field does not fit the others.
-    """
-    return WeightedSum.from_json(said) if "weights" in said else Formula.from_json(said)
 
 
 def find_weighted_sums(
