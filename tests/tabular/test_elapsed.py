@@ -255,6 +255,17 @@ def test_a_fitted_table_keeps_ages_and_stays_and_its_errors(tmp_path: Path) -> N
     assert set(fake["days"]) <= set(frame["days"])
 
 
+@pytest.mark.parametrize("wrong", [{"child": "ward"}, {"parents": ["went", "ward"]}])
+def test_files_in_which_text_is_computed_are_refused(wrong: dict[str, Any]) -> None:
+    frame = _stays().assign(ward=np.random.default_rng(0).choice([*"abc"], 3_000))
+    codec = Codec.fit(frame)
+    said = json.loads(json.dumps(codec.to_json()))
+    (place,) = [i for i, one in enumerate(said["formulas"]) if one["child"] == "days"]
+    said["formulas"][place] |= wrong
+    with pytest.raises(ValueError, match=r"must be numbers, however: \['ward'\]"):
+        Codec.from_parts(said, codec.arrays())
+
+
 def test_stays_that_are_longer_than_any_are_left_out_of_a_sample() -> None:
     frame = _stays()
     codec = Codec.fit(frame)

@@ -254,6 +254,11 @@ class Determined(NamedTuple):
         strange |= {one.parent for one in bands} - {column.name for column in schema.numbers}
         if strange:
             raise ValueError(f"relations must be of columns that can be learned, however: of {sorted(strange)}")
+        numeric = {c.name for c in schema.columns if c.kind == "number" or c.numeric_levels is not None}
+        if text := found.in_formulas - numeric:
+            raise ValueError(
+                f"what is computed, and what it is computed from, must be numbers, however: {sorted(text)}"
+            )
         for band in bands:
             if len(band.codes) != len(band.cuts) + 1 or not (np.diff(band.cuts) > 0).all():
                 raise ValueError(f"bands of {band.child!r} must begin at increasing numbers, however: {band.cuts}")
