@@ -234,3 +234,88 @@ def test_the_codes_are_the_inverse_of_what_is_told() -> None:
     child, parent = np.array([2, 1, 0, 0]), np.array([0, 0, 0, 1])
     assert usual.told(child, parent).tolist() == [0, 2, 1, 0]
     assert usual.codes(usual.told(child, parent), parent).tolist() == child.tolist()
+
+
+_COUNTRIES = [f"country {i:02}" for i in range(40)]
+
+
+def _births(rows: int = 6_000, alike: float = 0.75) -> pd.DataFrame:
+    """Countries of birth of both parents: four in five are of one; else mostly the same; and of a child."""
+    rng = np.random.default_rng(5)
+    abroad = 2 + (38 * rng.random((2, rows)) ** 2).astype(int)
+    home = rng.random((2, rows)) < 0.8
+    home[1] = np.where(rng.random(rows) < 0.9, home[0], home[1])
+    father, mother = np.where(home, 1, abroad)
+    mother = np.where(~home.any(axis=0) & (rng.random(rows) < alike), father, mother)
+    child = np.where(rng.random(rows) < 0.5, 1, mother)
+    names = {
+        name: np.array(_COUNTRIES)[one] for name, one in (("father", father), ("mother", mother), ("child", child))
+    }
+    names["father"][:3] = _COUNTRIES[0]  # so that the codes of a country differ
+    names["child"] = np.array(_COUNTRIES)[child]
+    return pd.DataFrame({**names, "age": rng.integers(18, 90, rows)})
+
+
+def _coded(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, int], dict[str, list[str]]]:
+    some = {name: pd.Categorical(frame[name]) for name in ("father", "mother", "child")}
+    labels = {name: one.categories.tolist() for name, one in some.items()}
+    codes = {name: np.where(one.codes < 0, len(labels[name]), one.codes) for name, one in some.items()}
+    return codes, {name: len(one) + 1 for name, one in labels.items()}, labels
+
+
+def test_the_same_level_is_usual_where_a_category_often_repeats_another_one() -> None:
+    frame = _births()
+    frame.loc[:30, "mother"] = None
+    codes, levels, labels = _coded(frame)
+    assert find_usual(codes, levels) == []  # too much is left to tell
+    found = find_usual(codes, levels, labels=labels)
+    assert {frozenset((one.child, one.parent)) for one in found} == {
+        frozenset(("mother", "father")),
+        frozenset(("mother", "child")),
+    }
+    for one in found:
+        told = one.told(codes[one.child], codes[one.parent])
+        assert np.array_equal(one.codes(told, codes[one.parent]), codes[one.child])
+        for code, label in enumerate(labels[one.parent]):
+            if label in labels[one.child]:
+                assert labels[one.child][one.table[code]] == label
+
+
+@pytest.mark.parametrize(("alike", "many", "same"), [(0.2, True, True), (0.75, False, True), (0.75, True, False)])
+def test_categories_that_seldom_repeat_another_one_or_of_few_levels_are_told_alone(
+    alike: float, many: bool, same: bool
+) -> None:
+    frame = _births(alike=alike).assign(child="none")
+    if not many:
+        frame = frame.replace(_COUNTRIES[15:], _COUNTRIES[14])
+    if not same:
+        frame["mother"] = "of " + frame["mother"]
+    codes, levels, labels = _coded(frame)
+    assert find_usual(codes, levels, labels=labels) == []
+
+
+@pytest.mark.parametrize("shares", [((0.9, 0.0), (0.9, 0.0)), ((0.0, 0.7), (0.5, 0.45))])
+def test_what_is_frequent_in_both_is_no_repeat(shares: tuple[tuple[float, float], tuple[float, float]]) -> None:
+    rng = np.random.default_rng(6)
+    first, second = (rng.choice([7, 8, 39], _ROWS, p=[one, other, 1 - one - other]) for one, other in shares)
+    first, second = (np.where(one == 39, rng.integers(0, 40, _ROWS), one) for one in (first, second))
+    labels = {"first": _COUNTRIES, "second": _COUNTRIES}
+    assert find_usual({"first": first, "second": second}, {"first": 41, "second": 41}, labels=labels) == []
+
+
+def test_few_rows_are_no_evidence_of_repeats() -> None:
+    codes, levels, labels = _coded(_births().head(1_000).assign(child="none"))
+    assert [(one.child, one.parent) for one in find_usual(codes, levels, labels=labels)] == [("mother", "father")]
+    codes, levels, labels = _coded(_births().head(600).assign(child="none"))
+    assert find_usual(codes, levels, labels=labels) == []
+
+
+def test_a_sample_repeats_countries_as_often_as_the_table() -> None:
+    frame = _births(rows=3_000)
+    codec = Codec.fit(frame)
+    assert len(codec.structure.usual) == 2
+    assert codec.decode(codec.encode(frame)).to_pandas().equals(frame)
+    fake = Synthesizer(seed=0, time_limit=0.05).fit(frame).sample(3_000, seed=1)
+    for first, second, abroad in (("father", "mother", "father"), ("mother", "child", "child")):
+        real, made = ((one[first] == one[second])[one[abroad] != _COUNTRIES[1]].mean() for one in (frame, fake))
+        assert abs(made - real) < 0.2  # of levels that are matched one by one, 0.02 is made where 0.67 is real

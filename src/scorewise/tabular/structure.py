@@ -100,7 +100,9 @@ class Structure(NamedTuple):
         numbers |= {name: numbers[name].measured(name, gap, values) for name, gap in gaps.items()}
         told = {name: values[name] for name in free if name not in temporal | gaps.keys() | computed}
         known = {name: numbers[name].values for name in told if len(numbers[name].values)}
-        usual = find_usual({name: code for name, code in codes.items() if name not in children}, levels, told, known)
+        shown = {name: code for name, code in codes.items() if name not in children}
+        labels = {one.name: one.levels or () for one in schema.categories if one.name in shown}
+        usual = find_usual(shown, levels, told, known, labels)
         for one in usual:
             if one.child in numbers:
                 compared[one.column] = one.table[_codes_of(one.parent, numbers, codes, values)]

@@ -1,7 +1,7 @@
 """Usual levels and values: columns that another one nearly determines, told as what goes with it, or what else."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,10 @@ FEWEST_ALIKE, FEWEST_TOLD = 2, 20
 LEFT = 0.3
 """The largest share of its entropy that may be left to tell of a category."""
 PARENTS = 25
+MANY, REPEATED = 20, 0.5
+"""Levels that a network matches with those of another category only after long; and, of the rows that do not have the
+most frequent level of a category of so many, the least share, beyond chance, that must have the level of the other one.
+"""
 
 
 class Usual(NamedTuple):
@@ -92,24 +96,28 @@ def find_usual(
     levels: Mapping[str, int],
     numbers: Mapping[str, np.ndarray] | None = None,
     known: Mapping[str, np.ndarray] | None = None,
+    labels: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Usual]:
     """Find columns that another one nearly determines.
 
     A column is told by the one that leaves least of its entropy, where that is `LEFT` of it at most. What is left is
     that of `Usual.told`, with the usual code of each row taken from the other rows: many levels of few rows determine
     anything, but do not foretell it. Where no category tells a number, a number before it may; categories are told by
-    categories alone, since a network knows a level better than a number that would stand for it.
+    categories alone, since a network knows a level better than a number that would stand for it. And a category of
+    `MANY` levels may have those of another one (the countries of birth of mother and father) where it is told by it:
+    of such a one the same level is usual.
 
     Args:
         codes: codes of each category, (N,) from 0; missing cells have a code of their own.
         levels: number of codes of each.
         numbers: values of number columns that may be told, in order, (N,) each, NaN where missing.
         known: recurring values of those that may tell, increasing.
+        labels: levels of the categories that may have those of others, by code.
 
     Returns:
         At most one for each column, parents before their children.
     """
-    numbers, known = numbers or {}, known or {}
+    numbers, known, labels = numbers or {}, known or {}, labels or {}
     rows = len(next(iter({**codes, **numbers}.values()), []))
     if rows < FEWEST_ROWS:
         return []
@@ -133,10 +141,15 @@ def find_usual(
     for telling_ones in (codes, known):
         told = {n: one for n, one in children.items() if telling_ones is codes or (n in numbers and n not in found)}
         saved = _saved(told, {name: telling(name, screen) for name in telling_ones})
+        again = _repeated({name: codes[name][screen] for name in labels}, labels) if telling_ones is codes else {}
+        saved |= {pair: nats for pair, (nats, _) in again.items()}
         for child, parent in sorted(saved, key=lambda pair: -saved[pair]):
             if child not in found and _may_tell(child, parent, found, list(numbers)):
                 own, size, distinct = coded(child, np.arange(rows))
                 table = _table(own, size, *telling(parent, np.arange(rows)))
+                if (child, parent) in again:
+                    same = again[child, parent][1]
+                    table[: len(same)] = np.where(same < 0, table[: len(same)], same)
                 found[child] = Usual(child, parent, table if distinct is None else distinct[table])
     order = ordered(list(found), {child: (one.parent,) for child, one in found.items()})
     return [found[name] for name in order if name in found]
@@ -156,6 +169,31 @@ def _saved(
                 left = _left(*coded, *parents[parent])
                 if left <= LEFT * whole[child]:
                     saved[child, parent] = whole[child] - left
+    return saved
+
+
+def _repeated(
+    codes: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[Any]]
+) -> dict[tuple[str, str], tuple[float, np.ndarray]]:
+    """Nats a row that each category saves each other one that often has its level, and where that is there."""
+    saved = {}
+    for child, own in codes.items():
+        counts = np.bincount(own, minlength=len(labels[child]))
+        telling, place = own != counts.argmax(), {label: code for code, label in enumerate(labels[child])}
+        for parent, other in codes.items():
+            same = np.array([place.get(label, -1) for label in labels[parent]])
+            if parent == child or np.count_nonzero(same >= 0) < MANY:
+                continue
+            theirs = np.append(same, -1)[np.minimum(other, len(same))]
+            agree = theirs == own
+            hits, said = int(np.count_nonzero(agree & telling)), int(np.count_nonzero(telling))
+            if hits < FEWEST_ROWS:
+                continue
+            beside = np.bincount(theirs[theirs >= 0], minlength=len(counts)) / len(own)
+            chance = float(np.bincount(own[telling], minlength=len(counts)) @ beside) / said
+            if hits / said - chance >= REPEATED * (1 - chance):
+                left = entropy(np.append(np.bincount(own[~agree]), np.count_nonzero(agree)))
+                saved[child, parent] = entropy(counts) - left, same
     return saved
 
 
