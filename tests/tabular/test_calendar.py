@@ -108,6 +108,22 @@ def test_a_day_that_there_is_not_becomes_the_nearest_one_that_there_is(weekdays:
         assert not inside or settled in like
 
 
+@pytest.mark.parametrize(("years", "sparse"), [(1, False), (40, True)])
+def test_where_few_rows_are_of_one_day_any_day_may_be(years: int, sparse: bool) -> None:
+    when = _moments(24 * 365 * years, "h", rows=2_500)
+    calendar, cells = _found(when)
+    assert calendar is not None
+    assert (len(calendar.days) == 0) == sparse
+    parts = {part: calendar.part(cells, part) for part in (*calendar.numbers, "weekday")}
+    np.testing.assert_array_equal(calendar.moments(parts | {"weekday": parts["weekday"].astype(np.int64)}), cells)
+    codec = Codec.fit(pd.DataFrame({"when": when, "other": np.arange(len(when)) % 50}))
+    read = Codec.from_parts(json.loads(json.dumps(codec.to_json())), codec.arrays())
+    made = read.decode(np.random.default_rng(1).normal(size=(2_500, codec.layout.width))).to_pandas()["when"].dt.date
+    new = 1 - made.isin(set(when.dt.date)).mean()
+    others = _moments(24 * 365 * years, "h", rows=5_000)[2_500:].dt.date
+    assert abs(new - (1 - others.isin(set(when.dt.date)).mean())) < 0.05
+
+
 def test_what_does_not_recur_is_not_told() -> None:
     assert _found(_moments(5, "D"))[0] is None  # few days
     assert _found(pd.Series(START + pd.to_timedelta(7 * (np.arange(ROWS) % 60), unit="D")))[0] is None  # Tuesdays

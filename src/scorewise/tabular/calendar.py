@@ -13,6 +13,8 @@ FEWEST_DAYS = 14
 """Different days of a column below which it is not told so."""
 FEWEST_YEARS = 2
 """Years between the first day and the last from which on seasons recur."""
+MOST_NEW = 0.05
+"""Share of rows to come on days that the table does not have, by its days of one row, above which any day may be."""
 RECURRING = 0.5
 """The least share of a column's weekdays in all weeks, or of its months in all years, that must be there to be told."""
 SHOWN = ("weekday", "time", "day")
@@ -42,7 +44,7 @@ class Calendar(NamedTuple):
         years: whether years are told.
         missing: whether cells are missing, which have a weekday of their own.
         zone: the zone whose days they are; None for UTC.
-        days: the days that there are, counted from 1970, increasing, int64, shape (D,).
+        days: the days that there are, counted from 1970, increasing, int64, shape (D,); empty where any day may be.
     """
 
     length: int
@@ -99,7 +101,7 @@ class Calendar(NamedTuple):
         Args:
             parts: of each name in `numbers`, whole numbers, NaN where missing, (N,) each, and codes of "weekday" if
                 they are told, where `WEEK` is missing. A day between the first and the last that there is none of is
-                moved to the nearest one that there is, of the same weekday where weekdays are told.
+                moved to the nearest one that there is, of the same weekday where weekdays are told, unless any may be.
 
         Returns:
             Ticks from the origin, NaN where a part is missing, shape (N,).
@@ -130,6 +132,8 @@ class Calendar(NamedTuple):
     def _settled(self, days: np.ndarray) -> np.ndarray:
         """The nearest days that there are."""
         settled = days.copy()
+        if len(self.days) == 0:
+            return settled
         for weekday in range(WEEK) if self.weekdays else (None,):
             there, some = self.days, (days > self.days[0]) & (days < self.days[-1])
             if weekday is not None:
@@ -161,7 +165,7 @@ class Calendar(NamedTuple):
         sound = 1 <= length <= _DAY and 0 <= phase < _DAY and abs(first) < _EXACT
         sound = sound and all(isinstance(one, bool) for one in (weekdays, years, missing))
         sound = sound and (place is None or (isinstance(place, str) and zone.is_known(place)))
-        if not (sound and days.ndim == 1 and len(days) > 0 and bool((np.diff(days) > 0).all())):
+        if not (sound and days.ndim == 1 and bool((np.diff(days) > 0).all())):
             raise ValueError(f"a calendar must have days in increasing order, however: {dict(said)}, {days.shape}")
         return cls(length, phase, first, weekdays, years, missing, place, days)
 
@@ -233,12 +237,15 @@ def _calendar(column: Column, values: np.ndarray) -> Calendar | None:
     if calendar is None or np.nanmax(np.abs(values), initial=0) >= _EXACT:
         return None
     day = calendar.part(values, "day")
-    missing, days = bool(np.isnan(day).any()), np.unique(day[~np.isnan(day)]).astype(np.int64)
+    missing = bool(np.isnan(day).any())
+    days, counts = np.unique(day[~np.isnan(day)].astype(np.int64), return_counts=True)
     if len(days) < FEWEST_DAYS:
         return None
     weekdays = _recur(_weekday(days), (days + _THURSDAY) // WEEK)
     months = np.unique(days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64))
     years = days[-1] - days[0] >= FEWEST_YEARS * _YEAR and _recur(months % 12, months // 12)
+    if np.count_nonzero(counts == 1) > MOST_NEW * counts.sum():
+        days = days[:0]  # few rows a day: those that it has are no more likely than others
     return calendar._replace(weekdays=weekdays, years=bool(years), missing=missing, days=days)
 
 
