@@ -255,6 +255,23 @@ def test_a_fitted_table_keeps_ages_and_stays_and_its_errors(tmp_path: Path) -> N
     assert set(fake["days"]) <= set(frame["days"])
 
 
+def test_time_in_office_is_computed_and_days_of_appointment_recur() -> None:
+    rng = np.random.default_rng(11)
+    day = rng.choice(rng.choice(40_000, 150, replace=False), _ROWS)
+    start, days = pd.Timestamp("1867-10-23") + pd.to_timedelta(day, unit="D"), rng.integers(30, 9_000, _ROWS)
+    end = pd.Series(start + pd.to_timedelta(days, unit="D"))
+    end[rng.random(_ROWS) < 0.1] = pd.Timestamp("2013-10-01 22:20:10")  # of those who are in office, when it was noted
+    frame = pd.DataFrame({"start": start, "end": end})[end > start].reset_index(drop=True)
+    frame["told"] = (frame["end"] - frame["start"]).dt.days
+    codec = Codec.fit(frame)
+    assert [(one.child, type(one)) for one in codec.structure.determined.formulas] == [("told", Elapsed)]
+    made = codec.decode(np.random.default_rng(0).normal(size=(1_000, codec.layout.width))).to_pandas()
+    assert set(made["start"]) <= set(frame["start"])
+    inside = made["told"].between(frame["told"].min() + 1, frame["told"].max() - 1)  # it is cut off there
+    assert inside.sum() > 100
+    assert ((made["end"] - made["start"]).dt.days == made["told"])[inside].all()
+
+
 @pytest.mark.parametrize("wrong", [{"child": "ward"}, {"parents": ["went", "ward"]}])
 def test_files_in_which_text_is_computed_are_refused(wrong: dict[str, Any]) -> None:
     frame = _stays().assign(ward=np.random.default_rng(0).choice([*"abc"], 3_000))

@@ -83,6 +83,13 @@ class Determined(NamedTuple):
         totals = find_weighted_sums(*computed, known)
         found = cls((*totals, *formulas), tuple(functions))
         found = found._replace(formulas=(*found.formulas, *_elapsed(schema, cells, steps, found)))
+        if starts := [one for one in totals if schema.column(one.child).origin is not None and min(one.weights) < 0]:
+            # of an end less the time since a start, it is the time that is computed, and days keep recurring
+            without = cls((*(one for one in totals if one not in starts), *formulas), tuple(functions))
+            elapsed = _elapsed(schema, cells, steps, without)
+            members = {frozenset((one.child, *one.parents)) for one in elapsed}
+            if all(frozenset((one.child, *one.parents)) in members for one in starts):
+                found = without._replace(formulas=(*without.formulas, *elapsed))
         found = found._replace(formulas=tuple(in_order({one.child: one for one in found.formulas})))
         fixed = found.children | found.in_formulas | {one.parent for one in functions}
         told = {name: coded[name] for name in schema.learnable if name in coded and name not in fixed}
