@@ -54,8 +54,8 @@ def run_against(
         found[name] = {**before, "this": measure(name)}
         print(name, found[name], flush=True)
         others = {other: one for other, one in others.items() if other != name}
-        if machine() != most:
-            others[name] = machine()
+        if (here := machine()) != most:
+            others[name] = here
         text = json.dumps({"tables": found, "machine": most, "other machines": others}, indent=1) + "\n"
         options.out.write_text(text, encoding="utf-8")
 

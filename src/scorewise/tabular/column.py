@@ -175,21 +175,6 @@ class Column:
             return None
         return dtype.floats(level.from_json(self.levels, self.dtype))
 
-    def nearest_levels(self, values: np.ndarray) -> np.ndarray:
-        """Give the codes of the levels that are nearest to numbers.
-
-        Args:
-            values: shape (N,), NaN where missing.
-
-        Returns:
-            Codes of a category whose levels are numbers, shape (N,); where missing, the number of levels.
-        """
-        levels = self.numeric_levels
-        assert levels is not None
-        order = np.argsort(levels)
-        between = (levels[order][1:] + levels[order][:-1]) / 2
-        return np.where(np.isnan(values), len(levels), order[np.searchsorted(between, values)])
-
     @property
     def learnable(self) -> bool:
         """Whether a model learns the column: it is a number or a category."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from scorewise.tabular import grid
 from scorewise.tabular.band import Band, find_bands
+from scorewise.tabular.column import Column
 from scorewise.tabular.computation import Computation, computation_from_json
 from scorewise.tabular.dummies import Dummies
 from scorewise.tabular.elapsed import Elapsed, find_elapsed
@@ -81,16 +82,16 @@ class Determined(NamedTuple):
         looked = set(known)
         known |= {one.child for one in formulas}
         totals = find_weighted_sums(*computed, known)
-        found = cls((*totals, *formulas), tuple(functions))
-        found = found._replace(formulas=(*found.formulas, *_elapsed(schema, cells, steps, found)))
-        if starts := [one for one in totals if schema.column(one.child).origin is not None and min(one.weights) < 0]:
-            # of an end less the time since a start, it is the time that is computed, and days keep recurring
-            without = cls((*(one for one in totals if one not in starts), *formulas), tuple(functions))
-            elapsed = _elapsed(schema, cells, steps, without)
-            members = {frozenset((one.child, *one.parents)) for one in elapsed}
-            if all(frozenset((one.child, *one.parents)) in members for one in starts):
-                found = without._replace(formulas=(*without.formulas, *elapsed))
-        found = found._replace(formulas=tuple(in_order({one.child: one for one in found.formulas})))
+        # of an end less the time since a start, it is the time that is computed, and days keep recurring
+        starts = [one for one in totals if schema.column(one.child).origin is not None and min(one.weights) < 0]
+        found = cls((*(one for one in totals if one not in starts), *formulas), tuple(functions))
+        elapsed = _elapsed(schema, cells, steps, found)
+        members = {frozenset((one.child, *one.parents)) for one in elapsed}
+        if any(frozenset((one.child, *one.parents)) not in members for one in starts):
+            found = cls((*totals, *formulas), tuple(functions))
+            elapsed = _elapsed(schema, cells, steps, found)
+        ordered = in_order({one.child: one for one in (*found.formulas, *elapsed)})
+        found = found._replace(formulas=tuple(ordered))
         fixed = found.children | found.in_formulas | {one.parent for one in functions}
         told = {name: coded[name] for name in schema.learnable if name in coded and name not in fixed}
         bands = find_bands(told, {n: v for n, v in values.items() if n not in looked})
@@ -116,6 +117,18 @@ class Determined(NamedTuple):
         """Names of the columns by whose codes others are looked up."""
         alone = {one.parent for one in self.functions if one.part is None}
         return alone.union(*(one.parents for one in self.joint))
+
+    def moments(self, schema: Schema) -> dict[str, Column]:
+        """Give the columns of times that are not looked up, from which others may be computed.
+
+        Args:
+            schema: what the table is.
+
+        Returns:
+            The columns by name.
+        """
+        known = self.looked_up
+        return {one.name: one for one in schema.numbers if one.origin is not None and one.name not in known}
 
     @property
     def in_formulas(self) -> set[str]:
@@ -179,7 +192,7 @@ class Determined(NamedTuple):
             if child in known:
                 numbers[child] = sources[child]
             else:
-                categories[child] = schema.column(child).nearest_levels(sources[child])
+                categories[child] = _nearest_levels(schema.column(child), sources[child])
         for band in self.bands:
             self._put(band.child, band.of(numbers[band.parent]), known, numbers, categories)
         for joint in self.joint:
@@ -280,7 +293,7 @@ class Determined(NamedTuple):
 def _elapsed(schema: Schema, cells: Cells, steps: Mapping[str, float | None], determined: Determined) -> list[Elapsed]:
     """The columns of numbers, those of few values too, that are elapsed time in every row and not determined yet."""
     known = determined.children
-    moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined.looked_up}
+    moments = determined.moments(schema)
     numbers = {n: v for n, v in schema.numeric(cells).items() if n not in known and schema.column(n).origin is None}
     ancestors = {name: before(name, determined.ancestors) for name in moments}
     return [
@@ -299,13 +312,22 @@ def _computed(
 ) -> np.ndarray:
     computed = formula.of(sources)
     if formula.child not in known:
-        column, step = schema.column(formula.child), level_steps(schema)[formula.child]
-        codes = column.nearest_levels(computed if step is None else grid.snap(computed, step))
+        codes = _nearest_levels(schema.column(formula.child), computed)
         return schema.numeric(Cells({}, {formula.child: codes}))[formula.child]
     marginal = known[formula.child].marginal
     if marginal.step is not None:
         computed = grid.snap(computed, marginal.step)
     return np.clip(computed, *marginal.ends) if clip else computed
+
+
+def _nearest_levels(column: Column, values: np.ndarray) -> np.ndarray:
+    """Codes of the levels nearest to numbers, once these are on their grid; of what is missing the number of levels."""
+    levels = column.numeric_levels
+    assert levels is not None
+    order, step = np.argsort(levels), grid.step(levels)
+    nearest = number_codes(values if step is None else grid.snap(values, step), levels[order])
+    codes: np.ndarray = np.append(order, len(levels))[nearest]
+    return codes
 
 
 def level_steps(schema: Schema) -> dict[str, float | None]:

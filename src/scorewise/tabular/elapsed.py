@@ -11,7 +11,7 @@ import numpy as np
 
 from scorewise.tabular import dtype, grid
 from scorewise.tabular.column import Column
-from scorewise.tabular.formula import precision_share
+from scorewise.tabular.formula import agreed, precision_share
 
 _SECOND, _DAY = 10**9, 86_400 * 10**9  # ns
 UNITS: dict[str, int] = {
@@ -154,30 +154,28 @@ def find_elapsed(
     if not some or rows < FEWEST_ROWS:
         return
     order = np.random.default_rng(0).permutation(rows)
-    ways = [*((name,) for name in some), *itertools.permutations(some, 2)]
-    close = _rank_correlations(numbers, ways, some, values, order[:SCREENED_ROWS])
+    clocks = {name: (column.origin_ns, column.tick_ns) for name, column in some.items()}
+    ways = [
+        Elapsed("", parents, tuple(clocks[name] for name in parents), "day", 1, 0.0)
+        for parents in (*((name,) for name in some), *itertools.permutations(some, 2))
+    ]
+    close = _rank_correlations(numbers, ways, values, order[:SCREENED_ROWS])
     for (child, y), row in zip(numbers.items(), close, strict=True):
         tried: list[Found] = []
-        for parents, alike in zip(ways, row.tolist(), strict=True):
-            likely = alike >= ALIKE or (len(parents) == 1 and alike <= -ALIKE)
-            if likely and not any(child in ancestors[name] for name in parents):
-                tried += _ways(
-                    child, y, steps[child], [some[name] for name in parents], int(np.sign(alike)), values, order
-                )
+        for way, alike in zip(ways, row.tolist(), strict=True):
+            likely = alike >= ALIKE or (len(way.parents) == 1 and alike <= -ALIKE)
+            if likely and not any(child in ancestors[name] for name in way.parents):
+                tried += _units(way._replace(child=child, sign=int(np.sign(alike))), y, steps[child], values, order)
         if tried:
             yield max(tried, key=lambda one: (one.share, -len(one.elapsed.parents)))
 
 
 def _rank_correlations(
-    numbers: Mapping[str, np.ndarray],
-    ways: list[tuple[str, ...]],
-    moments: Mapping[str, Column],
-    values: Mapping[str, np.ndarray],
-    screen: np.ndarray,
+    numbers: Mapping[str, np.ndarray], ways: list[Elapsed], values: Mapping[str, np.ndarray], screen: np.ndarray
 ) -> np.ndarray:
     """Correlations of ranks between numbers and the time by each way, over the rows that have both, shape (n, ways)."""
-    clocks = {name: (column.origin_ns, column.tick_ns) for name, column in moments.items()}
-    passed = [_passed([(values[name][screen], clocks[name]) for name in way], "day") for way in ways]
+    quick = {name: values[name][screen] for name in {name for way in ways for name in way.parents}}
+    passed = [way.of(quick) for way in ways]
     left = np.stack([_ranks(y[screen]) for y in numbers.values()]) if numbers else np.zeros((0, len(screen)))
     right = np.stack([_ranks(one) for one in passed], 1)
     sizes = np.square(left) @ (right != 0) * ((left != 0) @ np.square(right))
@@ -195,37 +193,27 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _ways(
-    child: str,
-    y: np.ndarray,
-    step: float | None,
-    columns: list[Column],
-    sign: int,
-    values: Mapping[str, np.ndarray],
-    order: np.ndarray,
+def _units(
+    way: Elapsed, y: np.ndarray, step: float | None, values: Mapping[str, np.ndarray], order: np.ndarray
 ) -> Iterator[Found]:
     """Try each unit in which a column is likely to be given from one moment or two.
 
     Yields:
         The best way in that unit.
     """
-    own = [(values[one.name], (one.origin_ns, one.tick_ns)) for one in columns]
-    clocks = tuple(clock for _, clock in own)
-    parents = tuple(one.name for one in columns)
-    known = ~np.isnan(y) & ~np.isnan(np.stack([v for v, _ in own])).any(0)
+    known = ~np.isnan(np.stack([y, *(values[name] for name in way.parents)])).any(0)
     screen = order[known[order]][:SCREENED_ROWS]
     if len(screen) < FEWEST_ROWS:
         return
-    precision = precision_share(step)
-    most = np.maximum(precision * np.abs(y), 0.5 * (step or 0.0))
+    quick = {name: values[name][screen] for name in way.parents}
+    most = np.maximum(precision_share(step) * np.abs(y[screen]), 0.5 * (step or 0.0))
     for unit in (*CALENDAR, *UNITS):  # of those that give as many rows the first is taken
-        rest = y[screen] - sign * _passed([(v[screen], clock) for v, clock in own], unit)
-        wide = most[screen]
-        if not _is_likely(rest[:QUICK_ROWS], wide[:QUICK_ROWS]):
+        rest = y[screen] - way._replace(unit=unit).of(quick)
+        if not _is_likely(rest[:QUICK_ROWS], most[:QUICK_ROWS]):
             continue
         best: Found | None = None
-        for offset in _offsets(rest, wide, step):
-            elapsed = Elapsed(child, parents, clocks, unit, sign, offset)
+        for offset in _offsets(rest, most, step):
+            elapsed = way._replace(unit=unit, offset=offset)
             share = _share(y, elapsed, step, values)
             if share >= LEAST_SHARE and (best is None or share > best.share):
                 best = Found(elapsed, share)
@@ -279,10 +267,7 @@ def _offsets(rest: np.ndarray, most: np.ndarray, step: float | None) -> Iterator
     Yields:
         The nearest whole number of half steps, the same a little more and less, and the offset itself.
     """
-    low, high = np.sort(rest - most), np.sort(rest + most)
-    inside = np.arange(1, len(low) + 1) - np.searchsorted(high, low, "left")  # of the intervals, where each begins
-    start = low[int(inside.argmax())]
-    middle = float(start + high[np.searchsorted(high, start, "left")]) / 2
+    middle = agreed(rest - most, rest + most)
     if step is not None:
         half = np.rint(2 * middle / step) / 2
         yield from (float(half + slack) * step for slack in (0.0, SLACK, -SLACK))

@@ -402,6 +402,22 @@ def lattice(term: Term, steps: Mapping[str, float | None]) -> float:
     return float(shape_values(term, grids)) if term[1] in _ON_GRID else math.nan
 
 
+def agreed(low: np.ndarray, high: np.ndarray) -> float:
+    """Find the number that lies in most of some intervals.
+
+    Args:
+        low: lower ends, shape (N,), N >= 1.
+        high: upper ends, shape (N,).
+
+    Returns:
+        The middle of where most of them overlap.
+    """
+    low, high = np.sort(low), np.sort(high)
+    inside = np.arange(1, len(low) + 1) - np.searchsorted(high, low, "left")  # of the intervals, where each begins
+    start = low[int(inside.argmax())]
+    return float(start + high[np.searchsorted(high, start, "left")]) / 2
+
+
 def short_lines(offset: float, slope: float, unit: float) -> Iterator[Line]:
     """Round a line's numbers to few digits, such as those of a rate that people have set, or of what they divide by.
 

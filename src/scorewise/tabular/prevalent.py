@@ -18,6 +18,7 @@ from scorewise.tabular.formula import (
     Formula,
     Line,
     Term,
+    agreed,
     is_rounded,
     lattice,
     precision_share,
@@ -278,10 +279,7 @@ def _slope(y: np.ndarray, most: np.ndarray, g: np.ndarray) -> float | None:
         if len(y) < FEWEST_ROWS // 2:
             return None
         ends = np.stack([y - most, y + most]) / g
-        low, high = np.sort(ends.min(0)), np.sort(ends.max(0))
-        inside = np.arange(1, len(low) + 1) - np.searchsorted(high, low, "left")  # of the intervals, where each begins
-        start = low[int(inside.argmax())]
-        best = float(start + high[np.searchsorted(high, start, "left")]) / 2
+        best = agreed(ends.min(0), ends.max(0))
         if not np.isfinite(best) or best == 0:
             return None
         held = np.count_nonzero(np.abs(y - best * g) <= most)

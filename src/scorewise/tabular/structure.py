@@ -381,7 +381,7 @@ def _find_prevalent(
 ) -> list[Prevalent]:
     """What is computed in most rows of a table, but for columns that are fixed; ties are what columns come after."""
     fixed = {*fixed, *determined.looked_up}
-    moments = {c.name: c for c in schema.numbers if c.origin is not None and c.name not in determined.looked_up}
+    moments = determined.moments(schema)
     sources = {name: v for name, v in schema.numeric(cells).items() if name not in fixed or name in moments}
     steps = {column.name: column.step for column in schema.numbers} | level_steps(schema)
     places = {column.name: column.places for column in schema.numbers}

@@ -203,7 +203,7 @@ def dtype_of(form: str) -> pa.DataType:
     Returns:
         A timestamp of seconds, milliseconds (%3f) or microseconds (%f, %.f).
     """
-    return pa.timestamp("ms" if "%3f" in form else "us" if "f" in form.split("[")[0] else "s")
+    return pa.timestamp("ms" if "%3f" in form else "us" if "%f" in form or "%.f" in form else "s")
 
 
 def zone_of(form: str) -> str | None:
@@ -392,8 +392,10 @@ def _integers(text: Any, field: str) -> np.ndarray:
         numbers = pc.index_in(text, value_set=_HALVES)
     elif field in OFFSETS:
         return _seconds(text)
-    else:
+    elif field == "%.f":
         numbers = pc.if_else(pc.equal(text, _EMPTY), pa.scalar("0", pa.large_string()), text)  # of what is left out
+    else:
+        numbers = text
     plain: np.ndarray = numbers.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     return plain
 
