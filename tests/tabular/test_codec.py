@@ -68,6 +68,15 @@ def test_decoding_what_was_encoded_gives_the_table_back(frame: pd.DataFrame, see
             assert back.column(column.name).to_pylist() == table.column(column.name).to_pylist(), column.name
 
 
+def test_integers_of_more_digits_than_a_float_has_come_back_to_its_precision() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"n": rng.integers(-(2**62), 2**62, 300), "m": rng.integers(0, 2**64, 300, dtype=np.uint64)})
+    codec = Codec.fit(frame)
+    back = codec.decode(codec.encode(frame)).to_pandas()
+    assert list(back.dtypes) == list(frame.dtypes)
+    np.testing.assert_allclose(back, frame, rtol=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["polars", "pyarrow"])
 def test_other_frames_come_back_too(kind: str) -> None:
     rng = np.random.default_rng(0)

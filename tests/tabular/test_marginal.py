@@ -25,6 +25,12 @@ def test_values_without_a_grid_come_back(values: list[float], seed: int) -> None
     np.testing.assert_allclose(marginal.invert(u), column, rtol=1e-9, atol=1e-6)
 
 
+def test_values_that_are_finer_than_float64_is_come_back_to_its_precision() -> None:
+    column = np.random.default_rng(0).integers(-(2**62), 2**62, 500).astype(np.float64)
+    marginal = Marginal.fit(column, 1.0)
+    np.testing.assert_allclose(marginal.invert(np.mean(marginal.interval(column), 0)), column, rtol=1e-9)
+
+
 def test_a_common_value_without_a_grid_is_an_interval_that_comes_back_exactly() -> None:
     rng = np.random.default_rng(0)
     column = np.where(rng.random(10_000) < 0.5, 0.0, rng.normal(size=10_000))

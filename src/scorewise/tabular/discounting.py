@@ -46,7 +46,9 @@ def discount(places: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """
     first, last = _beside(len(places))
     above = np.append(0, np.cumsum(counts))
-    order = np.argsort((places[last] - places[first]) / (above[last + 1] - above[first]), kind="stable")
+    with np.errstate(over="ignore"):  # of huge numbers, which are then as far apart as can be
+        apart = places[last] - places[first]
+    order = np.argsort(apart / (above[last + 1] - above[first]), kind="stable")
     found = np.zeros(len(counts))
     for part in np.array_split(order, int(np.clip(len(order) // FEWEST_VALUES, 1, STRATA))):
         found[part] = _discounted(counts[part])

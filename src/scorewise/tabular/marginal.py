@@ -22,7 +22,7 @@ MOST_VALUES, MOST_LOST = 2**15, 0.06
 """Values that are kept apart, if without them more than this share of the rows would no longer have theirs."""
 TAIL_VALUES = 30
 FARTHEST_PLACE = 2.0**53
-"""Cells of a grid that float64 still tells apart."""
+"""Steps from 0 up to which float64 tells the cells of a grid apart."""
 
 
 class Marginal:
@@ -30,10 +30,10 @@ class Marginal:
 
     On a grid the mass of a value v is spread over its cell `[v - step/2, v + step/2]`, so a uniform draw from
     `[F(v - step/2), F(v + step/2)]` is uniform over the rows (the randomised probability-integral transform) and
-    inverts to v exactly. Without a grid, a value that recurs is an interval too, over which the inverse is flat, and F
-    is the mid-distribution function at the others. Knots are `KNOTS` quantiles, every value that is more frequent than
-    they are apart, the `TAIL_VALUES` outermost values on each side, and, where values recur, others, up to
-    `MOST_VALUES` of all.
+    inverts to v exactly. Without a grid, or with one finer than float64 is at these numbers, a value that recurs is an
+    interval too, over which the inverse is flat, and F is the mid-distribution function at the others. Knots are
+    `KNOTS` quantiles, every value that is more frequent than they are apart, the `TAIL_VALUES` outermost values on each
+    side, and, where values recur, others, up to `MOST_VALUES` of all.
 
     A sample of a table of people must not give single persons' numbers away, and has more values than the table: so
     what rarer values are discounted by (`discounting`) goes, half to each side, to the values between them and the next
@@ -82,7 +82,7 @@ class Marginal:
         heavy = (counts >= max(5, n / KNOTS)) | codes
         keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
-        if step is None:
+        if step is None or max(-distinct[0], distinct[-1]) >= FARTHEST_PLACE * step:
             given = _given(distinct, counts, heavy)
             keep = _with_recurring(keep, counts - given, MOST_LOST)
             low, high = above - (counts - given / 2) / n, above - given / (2 * n)
@@ -229,19 +229,16 @@ def _gridded(
     distinct: np.ndarray, counts: np.ndarray, keep: np.ndarray, heavy: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Knots and heights on a grid: two for the cell of each value that is kept, and of each new one with an ending."""
-    with np.errstate(over="ignore"):  # of huge numbers, whose places are too many to count
-        places = np.rint((distinct - distinct[0]) / step)
-    rows, own, between = counts.sum(), counts.astype(np.float64), np.zeros(len(counts) - 1)
-    if places[-1] < FARTHEST_PLACE:
-        frequent = endings(places[~heavy].astype(np.int64)) if len(distinct) <= MOST_PLACES else NO_ENDINGS
-        own, given = discounts(places, counts, ~heavy, frequent)
-        if frequent.any():
-            where, each = spread(places.astype(np.int64), own, given, frequent)
-            above = np.cumsum(each)
-            return _cells(distinct[0] + where * step, (above - each) / rows, above / rows, step)
-        between, gave = to_gaps(own, given, np.diff(places) - 1)
-        own -= gave
-        keep = _with_recurring(keep, own, MOST_LOST if given.any() else 0.0)
+    places, rows = np.rint((distinct - distinct[0]) / step), counts.sum()
+    frequent = endings(places[~heavy].astype(np.int64)) if len(distinct) <= MOST_PLACES else NO_ENDINGS
+    own, given = discounts(places, counts, ~heavy, frequent)
+    if frequent.any():
+        where, each = spread(places.astype(np.int64), own, given, frequent)
+        above = np.cumsum(each)
+        return _cells(distinct[0] + where * step, (above - each) / rows, above / rows, step)
+    between, gave = to_gaps(own, given, np.diff(places) - 1)
+    own -= gave
+    keep = _with_recurring(keep, own, MOST_LOST if given.any() else 0.0)
     above = np.cumsum(own + np.append(0.0, between))
     return _cells(distinct[keep], (above - own)[keep] / rows, above[keep] / rows, step)
 
