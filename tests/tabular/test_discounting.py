@@ -42,19 +42,44 @@ def _ages(rows: int, rng: np.random.Generator) -> np.ndarray:
 
 def test_values_of_one_and_two_rows_are_discounted_by_those_of_one_more_and_others_by_what_is_left() -> None:
     counts = np.array([1] * 9 + [2, 2, 2, 3, 7])  # of single ones 2 3 / 9 stay, of those of two 3 1 / 3
-    np.testing.assert_allclose(discount(np.arange(14), counts), [1 - 6 / 9] * 9 + [1.0] * 3 + [1.5] * 2)
-    few = discount(np.arange(6), np.array([1, 1, 1, 2, 2, 7]))  # not more single ones than there are
-    np.testing.assert_allclose(few, [0, 0, 0, 1.5, 1.5, 0])
-    assert not discount(np.arange(3), np.array([2, 3, 4])).any()
-    assert not discount(np.arange(0), np.array([], dtype=np.int64)).size
-    np.testing.assert_allclose(discount(np.arange(50), np.ones(50, dtype=np.int64)), MOST_DISCOUNT)
+    rows, given = discount(np.arange(14), counts)
+    np.testing.assert_array_equal(rows, counts)
+    np.testing.assert_allclose(given, [1 - 6 / 9] * 9 + [1.0] * 3 + [1.5] * 2)
+    rows, given = discount(np.arange(3), np.array([2, 3, 4]))
+    np.testing.assert_array_equal(rows, [2, 3, 4])
+    assert not given.any()
+    assert not discount(np.arange(0), np.array([], dtype=np.int64))[1].size
+    np.testing.assert_allclose(discount(np.arange(50), np.ones(50, dtype=np.int64))[1], MOST_DISCOUNT)
+
+
+def test_where_values_are_dense_single_ones_gain_what_others_lose() -> None:
+    counts = np.array(
+        [1] * 4 + [2] * 3 + [3] * 3 + [4] * 2
+    )  # of single ones 2 3 / 4 are to be, of those of two 3 3 / 3
+    rows, given = discount(np.arange(12), counts)
+    np.testing.assert_allclose(given, [0] * 7 + [4 / 5] * 5)
+    spare, gain = 3 * 1.2 + 2 * 2.2, 4 * 0.5 + 3 * (27 / 12 - 2)
+    np.testing.assert_allclose(rows[:7], [1.5] * 4 + [27 / 12] * 3)  # two have no more than all have on average
+    np.testing.assert_allclose(rows[7:], [3 - 1.2 * gain / spare] * 3 + [4 - 2.2 * gain / spare] * 2)
+    rows, given = discount(np.arange(6), np.array([1, 1, 1, 2, 2, 7]))  # not more are new than are single
+    np.testing.assert_allclose(given, [0, 0, 0, 1.5, 1.5, 0])
+    np.testing.assert_allclose(rows, [4 / 3, 4 / 3, 4 / 3, 2, 2, 6])
+
+
+def test_what_values_gain_comes_from_those_near_them() -> None:
+    rng = np.random.default_rng(2)
+    places, counts = np.unique(np.rint(rng.lognormal(8, 2, 40_000)), return_counts=True)
+    light = counts < 20
+    rows = discount(places[light], counts[light])[0]
+    assert np.abs(rows - counts[light]).sum() > 1_000
+    assert np.abs(np.cumsum(rows - counts[light])).max() < 40
 
 
 def test_values_are_discounted_among_those_as_dense_as_they_are() -> None:
     rng = np.random.default_rng(1)
     dense = np.concatenate([10**8 * place + rng.integers(0, 50, 250) for place in (1, 3, 5, 7)])
     places, counts = np.unique(np.append(dense, rng.integers(0, 10**9, 200)), return_counts=True)
-    found, far = discount(places, counts), ~np.isin(places, dense)
+    found, far = discount(places, counts)[1], ~np.isin(places, dense)
     assert np.mean(found[far] > 0.9) > 0.9
     assert found[~far].sum() < 0.2 * found[far].sum()
 
@@ -62,9 +87,11 @@ def test_values_are_discounted_among_those_as_dense_as_they_are() -> None:
 @given(st.lists(st.integers(1, 6), max_size=200))
 def test_no_value_gives_more_than_it_has_nor_all_more_than_there_are_single_rows(rows: list[int]) -> None:
     counts = np.array(rows, dtype=np.int64)
-    found = discount(np.cumsum(counts), counts)
-    assert ((found >= 0) & (found < counts)).all()
+    kept, found = discount(np.cumsum(counts), counts)
+    assert ((found >= 0) & (found < kept)).all()
     assert found.sum() <= np.count_nonzero(counts == 1) + 1e-9
+    np.testing.assert_allclose(kept.sum(), counts.sum())
+    assert (kept <= np.maximum(counts, counts.max(initial=0))).all()
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.7])
@@ -82,6 +109,20 @@ def test_values_of_few_rows_are_as_frequent_in_a_margin_as_in_new_rows(spread: f
     assert new_values[0] == pytest.approx(new_values[1], abs=0.04)
 
 
+@pytest.mark.parametrize("density", [0.7, 1.5])
+def test_single_values_are_as_frequent_as_in_new_rows_where_most_values_have_several(density: float) -> None:
+    rng = np.random.default_rng(0)
+    known, new = (rng.integers(0, 4_000, some).astype(np.float64) for some in (int(4_000 * density), 100_000))
+    made = Marginal.fit(known, 1.0).invert(rng.random(100_000))
+    values, counts = np.unique(known, return_counts=True)
+    for count in (1, 2):
+        having = values[counts == count]
+        ours, theirs = (np.isin(one, having).mean() for one in (made, new))
+        assert ours == pytest.approx(theirs, abs=0.02)
+    single = np.count_nonzero(counts == 1) / 4_000
+    assert np.isin(new, values[counts == 1]).mean() == pytest.approx(single, abs=0.01)
+
+
 @pytest.mark.parametrize("rows", [300, 1_000, 4_000])
 @pytest.mark.parametrize("spread", [0.2, 0.7])
 def test_what_all_values_give_is_the_share_of_new_rows_that_have_a_new_value(rows: int, spread: float) -> None:
@@ -90,7 +131,7 @@ def test_what_all_values_give_is_the_share_of_new_rows_that_have_a_new_value(row
         known, new = (np.rint(rng.lognormal(6, spread, some)) for some in (rows, 50_000))
         values, counts = np.unique(known, return_counts=True)
         error = np.sqrt(np.count_nonzero(counts == 1)) / rows
-        assert abs(discount(values, counts).sum() / rows - (~np.isin(new, known)).mean()) < 4 * error
+        assert abs(discount(values, counts)[1].sum() / rows - (~np.isin(new, known)).mean()) < 4 * error
 
 
 @pytest.mark.parametrize(
@@ -131,7 +172,7 @@ def test_values_of_a_list_are_not_discounted(
     assert (found[~light] == 0).all()
     assert own.sum() == pytest.approx(counts.sum())
     np.testing.assert_array_equal(own[~light], counts[~light])
-    assert discount(places[light], counts[light]).any()
+    assert discount(places[light], counts[light])[1].any()
     single = np.count_nonzero(counts == 1)
     assert found.sum() == 0 if listed else 0.9 * single < found.sum() <= single + 1e-9
 
@@ -190,7 +231,7 @@ def test_what_is_given_away_goes_to_new_values_between_those_of_its_kind(
     counts: dict[int, int], frequent: list[bool], given: float
 ) -> None:
     places, rows, mask = np.array(sorted(counts)), np.array([counts[p] for p in sorted(counts)]), np.array(frequent)
-    every, each = spread(places, rows, np.full(len(places), given), mask)
+    every, each = spread(places, rows, rows, np.full(len(places), given), mask)
     np.testing.assert_allclose(each.sum(), rows.sum())
     assert (np.diff(every) > 0).all()
     assert (every[0], every[-1]) == (places[0], places[-1])
@@ -209,7 +250,7 @@ def test_what_is_given_away_goes_to_new_values_between_those_of_its_kind(
 def test_few_new_values_are_all_given_the_same() -> None:
     places, counts = np.array([10, 13, 20, 33]), np.array([1, 2, 1, 5])
     frequent = np.arange(10) == 0  # of tens
-    every, each = spread(places, counts, np.array([0.5, 0.5, 0.5, 0.0]), frequent)
+    every, each = spread(places, counts, counts, np.array([0.5, 0.5, 0.5, 0.0]), frequent)
     assert every.tolist() == [10, 13, *range(14, 33), 33]
     np.testing.assert_allclose(each[[0, 1, -1]], [1, 1.5, 5])  # there is no ten between 10 and 20
     tens = every == 20
@@ -219,18 +260,18 @@ def test_few_new_values_are_all_given_the_same() -> None:
 
 def test_gaps_are_given_what_the_nearest_values_give_up_to_their_size() -> None:
     counts, given = np.array([1, 2, 3, 1, 1]), np.array([0.5, 0.5, 0.0, 0.5, 0.5])
-    gaps, gave = to_gaps(counts, given, np.array([0, 0, 4, 0]))  # all sides of one gap
+    gaps, gave = to_gaps(counts, counts, given, np.array([0, 0, 4, 0]))  # all sides of one gap
     np.testing.assert_allclose(gaps, [0, 0, 2, 0])
     np.testing.assert_allclose(gave, given)
-    gaps, gave = to_gaps(counts, given, np.array([3, 0, 0, 1]))
+    gaps, gave = to_gaps(counts, counts, given, np.array([3, 0, 0, 1]))
     np.testing.assert_allclose(gaps, [0.5 + 0.25 + 0.25, 0, 0, 0.25 + 0.25 + 0.5])
     np.testing.assert_allclose(gave, given)
-    gaps, gave = to_gaps(np.full(6, 1), np.full(6, 0.9), np.array([0, 0, 1, 0, 0]))
+    gaps, gave = to_gaps(np.full(6, 1), np.full(6, 1), np.full(6, 0.9), np.array([0, 0, 1, 0, 0]))
     np.testing.assert_allclose(gaps, [0, 0, 2, 0, 0])  # there is room for one value, and that has two rows
     np.testing.assert_allclose(gave, np.full(6, 1 / 3))
-    gaps, gave = to_gaps(np.full(6, 4), np.full(6, 0.9), np.array([0, 0, 1, 0, 0]))
+    gaps, gave = to_gaps(np.full(6, 4), np.full(6, 4), np.full(6, 0.9), np.array([0, 0, 1, 0, 0]))
     np.testing.assert_allclose(gaps, [0, 0, 3.1, 0, 0])  # or as many as others have
-    gaps, gave = to_gaps(counts, given, np.zeros(4))
+    gaps, gave = to_gaps(counts, counts, given, np.zeros(4))
     assert not gaps.any()
     assert not gave.any()
 
@@ -238,12 +279,14 @@ def test_gaps_are_given_what_the_nearest_values_give_up_to_their_size() -> None:
 def test_what_some_have_no_room_for_others_of_as_many_rows_give() -> None:
     counts, fits = np.array([1, 1, 1, 1, 2, 1, 2]), np.array([1, 0, 0, 0, 50, 0])
     given = np.array([0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.5])
-    gaps, gave = to_gaps(counts, given, fits)
+    gaps, gave = to_gaps(counts, counts, given, fits)
     assert gaps[0] == pytest.approx(2)  # the four in the middle give half to it
     assert (gave[:5] < given[:5]).all()
     assert gave[5] == pytest.approx(MOST_DISCOUNT)
     assert 0.5 < gave[6] <= given[6] + (given - gave)[4] + 1e-9  # what the other of two rows has no room for
     assert gaps.sum() == pytest.approx(gave.sum())
+    lent = np.array([1, 1, 1, 1, 1.7, 1, 1.8])  # of which those of three rows have lent some to others
+    assert to_gaps(counts + (counts > 1), lent, given, fits)[1][6] > 0.5
 
 
 @pytest.mark.parametrize("rows", [200, 800, 3_000])

@@ -25,8 +25,9 @@ def test_values_without_a_grid_come_back(values: list[float], seed: int) -> None
     np.testing.assert_allclose(marginal.invert(u), column, rtol=1e-9, atol=1e-6)
 
 
-def test_values_that_are_finer_than_float64_is_come_back_to_its_precision() -> None:
-    column = np.random.default_rng(0).integers(-(2**62), 2**62, 500).astype(np.float64)
+@pytest.mark.parametrize("ends", [(-(2**62), 2**62), (-(2**62), 0), (0, 2**62)])
+def test_values_that_are_finer_than_float64_is_come_back_to_its_precision(ends: tuple[int, int]) -> None:
+    column = np.random.default_rng(0).integers(*ends, 500).astype(np.float64)
     marginal = Marginal.fit(column, 1.0)
     np.testing.assert_allclose(marginal.invert(np.mean(marginal.interval(column), 0)), column, rtol=1e-9)
 

@@ -25,20 +25,23 @@ MOST_PLACES, PLACES_A_ROW = 4_000, 8
 for each row that is to have one of them, so that few rows meet in one."""
 
 
-def discount(places: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    r"""Estimate how much of a row's weight is not that of its value but of values that the table does not have.
+def discount(places: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Estimate how many of as many rows to come have each value of a table, and how many have one that it lacks.
 
     Of :math:`n_c` values of c rows, each turns up in :math:`(c + 1) n_{c + 1} / n_c` of as many rows to come. So a
     value of one or two rows is discounted by the difference to that, if it is less, and those of more rows by what is
     left, all the same: together they give :math:`n_1` rows, since so many of the rows to come have a new value. This
     holds among values that are as dense as each other, so it is done in up to `STRATA` parts of the values by that.
+    Where it is more, as where most values have several rows, a value gains the difference, up to as many rows as all
+    have on average, from those of more rows that are near it, so that the distribution keeps its shape.
 
     Args:
         places: increasing values, in any unit, shape (K,).
         counts: rows of each, shape (K,).
 
     Returns:
-        In rows, shape (K,): 0 where no value is that of a single row, and `MOST_DISCOUNT` of its own at most.
+        Rows of each value, as many in all as there are, and how many of its are to be those of new values, shape (K,)
+        each: 0 where no value is that of a single row, and `MOST_DISCOUNT` of what it has at most.
 
     Reference: Good, "The population frequencies of species and the estimation of population parameters", Biometrika
     40, 1953, equations 2 and 9; Chen, Goodman, "An empirical study of smoothing techniques for language modeling",
@@ -49,22 +52,36 @@ def discount(places: np.ndarray, counts: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # of huge numbers, which are then as far apart as can be
         apart = places[last] - places[first]
     order = np.argsort(apart / (above[last + 1] - above[first]), kind="stable")
-    found = np.zeros(len(counts))
+    gained, given = np.zeros(len(counts)), np.zeros(len(counts))
     for part in np.array_split(order, int(np.clip(len(order) // FEWEST_VALUES, 1, STRATA))):
-        found[part] = _discounted(counts[part])
-    return np.minimum(found, MOST_DISCOUNT * counts)
+        gained[part], given[part] = _discounted(counts[part])
+    given = np.minimum(given, MOST_DISCOUNT * counts)
+    return _moved(counts, gained, given), given
 
 
-def _discounted(counts: np.ndarray) -> np.ndarray:
-    """What values that are as dense as each other are discounted by, shape (K,)."""
-    having, found = np.bincount(counts, minlength=LONE + 2).tolist(), np.zeros(len(counts))
-    left = having[1]
-    for count in range(1, LONE + 1):
-        given = min(max(0, count * having[count] - (count + 1) * having[count + 1]), left)
-        found[counts == count] = given / max(1, having[count])
-        left -= given
-    found[counts > LONE] = left / max(1, np.count_nonzero(counts > LONE))
-    return found
+def _discounted(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What values that are as dense as each other gain, and what they are discounted by, shape (K,) each."""
+    having = np.bincount(counts, minlength=LONE + 2).tolist()
+    gained, given, left = np.zeros(len(counts)), np.zeros(len(counts)), having[1]
+    for count in range(1, LONE + 1) if left else ():
+        more = (count + 1) * having[count + 1] - count * having[count]
+        lost = min(max(0, -more), left)
+        given[counts == count] = lost / max(1, having[count])
+        gained[counts == count] = min(max(0.0, more / max(1, having[count])), max(0.0, counts.mean() - count))
+        left -= lost
+    given[counts > LONE] = left / max(1, np.count_nonzero(counts > LONE))
+    return gained, given
+
+
+def _moved(counts: np.ndarray, gained: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Rows of increasing values where some gain, from those of more rows among the ones beside them, shape (K,)."""
+    near = np.arange(len(counts)) // (2 * NEIGHBOURS)
+    spare = np.where(counts > LONE, np.maximum(counts - 1 - given, 0.0), 0.0)
+    wanted, there = np.bincount(near, gained), np.bincount(near, spare)
+    moved = np.minimum(wanted, there)
+    to, of = (moved / np.where(whole > 0, whole, 1.0) for whole in (wanted, there))
+    rows: np.ndarray = counts + gained * to[near] - spare * of[near]
+    return rows
 
 
 def _beside(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +107,7 @@ def kinds(places: np.ndarray, frequent: np.ndarray) -> np.ndarray:
 def discounts(
     places: np.ndarray, counts: np.ndarray, light: np.ndarray, frequent: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate by how much each value is discounted: nothing, where those of its kind are from a list.
+    """Estimate what each value has and by how much it is discounted: nothing, where those of its kind are from a list.
 
     There is nothing between the values of a list, so what single ones lose falls to those of few rows, in proportion.
 
@@ -101,7 +118,7 @@ def discounts(
         frequent: what `endings` gives, shape (M,).
 
     Returns:
-        Rows of each value, and by how many of them it is discounted, shape (K,) each.
+        Rows that each value is to have, and by how many of them it is discounted, shape (K,) each.
     """
     kind, given, rows = kinds(places, frequent), light.copy(), counts.astype(np.float64)
     for one in np.unique(kind[light]).tolist():
@@ -109,13 +126,13 @@ def discounts(
         if _listed(places[own] // (1 if one < 0 else len(frequent)), counts[own], light[own]):
             given &= ~own
             few = np.flatnonzero(own & light)
-            lost, more = np.where(counts[few] == 1, discount(places[few], counts[few]), 0), counts[few] > 1
+            lost, more = np.where(counts[few] == 1, discount(places[few], counts[few])[1], 0), counts[few] > 1
             if more.any():
                 rows[few] -= lost
                 rows[few[more]] *= 1 + lost.sum() / rows[few[more]].sum()
     found = np.zeros(len(counts))
     for alike in (given & (kind < 0), given & (kind >= 0)):
-        found[alike] = discount(places[alike], counts[alike])
+        rows[alike], found[alike] = discount(places[alike], counts[alike])
     return rows, found
 
 
@@ -155,11 +172,12 @@ def endings(places: np.ndarray) -> np.ndarray:
     return frequent
 
 
-def to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def to_gaps(counts: np.ndarray, own: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share out what each value gives: half to the nearest gap on each side, or all to the only one.
 
     Args:
-        counts: rows of each value, shape (K,).
+        counts: rows of each value in the table, shape (K,).
+        own: rows that each is to have, with what it gives, shape (K,).
         given: what each gives, in rows, shape (K,).
         fits: new values that there could be between each value and the next, shape (K - 1,).
 
@@ -168,16 +186,16 @@ def to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np
         rows where that is more. And what each value gives then, shape (K,): less where there is no room for as much,
         and more where there is, if that is so of others of as many rows.
     """
-    gave = _to_gaps(counts, given, fits)[1]
+    gave = _to_gaps(own, given, fits)[1]
     room = (gave > 0) & (gave >= given)
-    wanted, spare = np.where(room, given, gave), np.where(room, MOST_DISCOUNT * counts - given, 0.0)
+    wanted, spare = np.where(room, given, gave), np.where(room, MOST_DISCOUNT * own - given, 0.0)
     for alike in (*(counts == count for count in range(1, LONE + 1)), counts > LONE):
         if (most := spare[alike].sum()) > 0:
             wanted[alike] += spare[alike] * min(1.0, (given - gave)[alike].sum() / most)
-    return _to_gaps(counts, wanted, fits)
+    return _to_gaps(own, wanted, fits)
 
 
-def _to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _to_gaps(own: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     gaps, mass, gave = np.flatnonzero(fits > 0), np.zeros(len(fits)), np.zeros(len(given))
     after = np.searchsorted(gaps, np.arange(len(given)))
     sides = [(after > 0, after - 1), (after < len(gaps), after)]
@@ -186,7 +204,7 @@ def _to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[n
     for there, gap in taken:
         np.add.at(mass, gap, each[there])
     giving = given > 0
-    most = max(MOST_NEW, float((counts - given)[giving].mean())) if giving.any() else MOST_NEW
+    most = max(MOST_NEW, float((own - given)[giving].mean())) if giving.any() else MOST_NEW
     share = np.minimum(1.0, most * fits / np.where(mass > 0, mass, 1.0))
     for there, gap in taken:
         gave[there] += each[there] * share[gap]
@@ -194,7 +212,7 @@ def _to_gaps(counts: np.ndarray, given: np.ndarray, fits: np.ndarray) -> tuple[n
 
 
 def spread(
-    places: np.ndarray, counts: np.ndarray, discounted: np.ndarray, frequent: np.ndarray
+    places: np.ndarray, counts: np.ndarray, own: np.ndarray, discounted: np.ndarray, frequent: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give what values are discounted by to new ones, half to the nearest on each side.
 
@@ -203,7 +221,8 @@ def spread(
 
     Args:
         places: increasing positions of distinct values on their grid, int, shape (K,).
-        counts: rows of each, shape (K,).
+        counts: rows of each in the table, shape (K,).
+        own: rows that each is to have, with what it is discounted by, shape (K,).
         discounted: what each is discounted by, in rows, shape (K,).
         frequent: what `endings` gives, shape (M,).
 
@@ -216,10 +235,11 @@ def spread(
     order = np.lexsort((places, kind))
     old, unit = places[order], np.where(kind[order] < 0, 1, len(frequent))[:-1]
     fits = np.where(np.diff(kind[order]) == 0, np.diff(old) // unit - 1, 0)
-    rows, shared = counts[order].astype(np.float64), np.zeros(len(fits))
-    for own in np.split(np.arange(len(old)), np.flatnonzero(np.diff(kind[order])) + 1):
-        shared[own[:-1]], gave = to_gaps(counts[order][own], discounted[order][own], fits[own[:-1]])
-        rows[own] -= gave
+    rows, shared = own[order].astype(np.float64), np.zeros(len(fits))
+    for alike in np.split(np.arange(len(old)), np.flatnonzero(np.diff(kind[order])) + 1):
+        which = order[alike]
+        shared[alike[:-1]], gave = to_gaps(counts[which], own[which], discounted[which], fits[alike[:-1]])
+        rows[alike] -= gave
     room = shared > 0
     shared, fits = shared[room], fits[room]
     most = max(MOST_PLACES, int(PLACES_A_ROW * discounted.sum()))

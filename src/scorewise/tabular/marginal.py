@@ -83,9 +83,10 @@ class Marginal:
         keep |= heavy
         keep[np.searchsorted(above, np.linspace(0, 1, KNOTS + 1)[1:-1])] = True
         if step is None or max(-distinct[0], distinct[-1]) >= FARTHEST_PLACE * step:
-            given = _given(distinct, counts, heavy)
-            keep = _with_recurring(keep, counts - given, MOST_LOST)
-            low, high = above - (counts - given / 2) / n, above - given / (2 * n)
+            own, given = _given(distinct, counts, heavy)
+            keep = _with_recurring(keep, own - given, MOST_LOST)
+            above = np.cumsum(own) / n
+            low, high = above - (own - given / 2) / n, above - given / (2 * n)
             ends = np.stack([low, np.maximum(low, high)], 1)[keep]
             twice = np.stack([np.ones(len(ends), dtype=bool), (given < counts)[keep]], 1)
             return cls(np.repeat(distinct[keep], 2).reshape(-1, 2)[twice], ends[twice], None, n, places)
@@ -207,11 +208,11 @@ class Marginal:
         return {"step": self.step, "rows": self.rows, "places": self.places}
 
 
-def _given(distinct: np.ndarray, counts: np.ndarray, heavy: np.ndarray) -> np.ndarray:
-    """What values without a grid are discounted by, in rows: all of a single one where next to none recur."""
-    given = np.zeros(len(counts))
-    given[~heavy] = discount(distinct[~heavy], counts[~heavy])
-    return np.where((counts == 1) & (given >= MOST_DISCOUNT), 1.0, given)
+def _given(distinct: np.ndarray, counts: np.ndarray, heavy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of values without a grid, and what they are discounted by: all of a single one where next to none recur."""
+    own, given = counts.astype(np.float64), np.zeros(len(counts))
+    own[~heavy], given[~heavy] = discount(distinct[~heavy], counts[~heavy])
+    return own, np.where((counts == 1) & (given >= MOST_DISCOUNT), 1.0, given)
 
 
 def _with_recurring(keep: np.ndarray, own: np.ndarray, most: float) -> np.ndarray:
@@ -233,10 +234,10 @@ def _gridded(
     frequent = endings(places[~heavy].astype(np.int64)) if len(distinct) <= MOST_PLACES else NO_ENDINGS
     own, given = discounts(places, counts, ~heavy, frequent)
     if frequent.any():
-        where, each = spread(places.astype(np.int64), own, given, frequent)
+        where, each = spread(places.astype(np.int64), counts, own, given, frequent)
         above = np.cumsum(each)
         return _cells(distinct[0] + where * step, (above - each) / rows, above / rows, step)
-    between, gave = to_gaps(own, given, np.diff(places) - 1)
+    between, gave = to_gaps(counts, own, given, np.diff(places) - 1)
     own -= gave
     keep = _with_recurring(keep, own, MOST_LOST if given.any() else 0.0)
     above = np.cumsum(own + np.append(0.0, between))
