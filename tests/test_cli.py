@@ -438,7 +438,7 @@ def test_a_full_standard_output(train: Path, unbuffered: str) -> None:
 
 
 def test_an_interrupted_fit_goes_on_by_the_same_command(train: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "scorewise.cli", "fit", train, "--out", tmp_path / "model", "--time-limit", "0.1"]
+    words = [sys.executable, "-m", "scorewise.cli", "fit", train, "--out", tmp_path / "model", "--time-limit", "0.05"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as child:
         assert child.stderr is not None

@@ -74,7 +74,15 @@ def _thirty_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 30)
 
 
-@pytest.mark.usefixtures("thirty_steps")
+@pytest.fixture(name="few_samples")
+def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A correction from fewer rows, in smaller chunks: where it need not be good, it need not take most of a fit."""
+    monkeypatch.setattr("scorewise.tabular.calibration.FEWEST_ROWS", 512)
+    monkeypatch.setattr("scorewise.tabular.correction.PILOT_ROWS", 256)
+    monkeypatch.setattr("scorewise.tabular.generation.CHUNK_ROWS", 256)
+
+
+@pytest.mark.usefixtures("thirty_steps", "few_samples")
 def test_same_seed_same_model_and_another_seed_another() -> None:
     first, twin, other = (Synthesizer(seed=seed).fit(_table(100)) for seed in (5, 5, 6))
     pairs = list(zip(first.network_.parameters(), twin.network_.parameters(), strict=True))
@@ -91,6 +99,7 @@ def test_a_saved_model_gives_the_same_rows(fitted: Synthesizer, tmp_path: Path) 
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".json", ".safetensors"]
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_short_table_is_trained_no_longer_than_new_rows_gain() -> None:
     rng = np.random.default_rng(0)
     unrelated = pd.DataFrame(rng.normal(size=(200, 3)), columns=list("abc"))
@@ -99,6 +108,7 @@ def test_a_short_table_is_trained_no_longer_than_new_rows_gain() -> None:
     assert fitted.trace_["check"][-1] <= 100 < training_steps(200, 3)
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_saved_model_of_two_stages_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 60)
     rng = np.random.default_rng(0)
@@ -208,6 +218,7 @@ def test_a_model_of_impossible_values_is_refused(
         Synthesizer.load(tmp_path / "model")
 
 
+@pytest.mark.usefixtures("few_samples")
 @pytest.mark.parametrize("given", [lambda _: None, Schema.infer, lambda table: Schema.infer(table).to_json()])
 def test_a_model_has_nothing_of_what_is_rare_where_that_is_hidden(
     given: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -233,7 +244,7 @@ def test_a_model_has_nothing_of_what_is_rare_where_that_is_hidden(
     assert Synthesizer.load(tmp_path / "hidden").protect_rare
 
 
-@pytest.mark.usefixtures("thirty_steps")
+@pytest.mark.usefixtures("thirty_steps", "few_samples")
 def test_an_interrupted_fit_goes_on_to_the_same_result(tmp_path: Path) -> None:
     table = _table(200)
     whole = Synthesizer(seed=1).fit(table)
@@ -265,6 +276,7 @@ def test_a_checkpoint_of_another_table_is_refused(tmp_path: Path) -> None:
         Synthesizer(checkpoint=tmp_path / "part").fit(_table(101))
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_frames_of_other_libraries_come_back_as_they_went_in() -> None:
     frame = pl.DataFrame({"a": [1, 2, 3, 4] * 30, "b": ["x", "y", None] * 40})
     fake = Synthesizer(time_limit=SHORT).fit(frame).sample(10)
@@ -274,6 +286,7 @@ def test_frames_of_other_libraries_come_back_as_they_went_in() -> None:
     assert Synthesizer(time_limit=SHORT).fit(table).sample(3).schema == table.schema
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_dates_that_are_text_come_back_as_text_of_the_same_form(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     days = pd.Timestamp("2013-01-01") + pd.to_timedelta(rng.integers(0, 365, 300), "D")
@@ -315,6 +328,7 @@ def test_tables_of_one_kind_of_column(columns: dict[str, list[object]]) -> None:
             assert set(fake[name]) <= set(frame[name])
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_numbers_that_stand_for_missing_ones_may_be_the_largest_there_are() -> None:
     largest = float(np.finfo(np.float64).max)
     table = _table(1_200)
@@ -326,6 +340,7 @@ def test_numbers_that_stand_for_missing_ones_may_be_the_largest_there_are() -> N
     assert fake["mass"].between(table["mass"].min(), table["mass"].max()).all()
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_the_table_of_the_caller_is_not_changed() -> None:
     table = _table(100)
     before = table.copy(deep=True)
@@ -345,6 +360,7 @@ def test_it_has_scikit_learns_habits() -> None:
         synthesizer.save("nowhere")
 
 
+@pytest.mark.usefixtures("few_samples")
 def test_a_schema_that_was_edited_is_followed() -> None:
     table = _table(300)
     synthesizer = Synthesizer(time_limit=SHORT, schema={"income": {"kind": "identifier"}}).fit(table)
