@@ -47,15 +47,15 @@ def run_against(
         print(markdown(json.loads(options.out.read_text(encoding="utf-8"))["tables"]))
         return
     written = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
-    most, others = written.get("machine", machine()), written.get("other machines", {})
     found: dict[str, Any] = written.get("tables", {})
+    machines: dict[str, Any] = dict.fromkeys(found, written.get("machine")) | written.get("other machines", {})
     for name in options.tables or [name for name in names if name not in found]:
         before = {"before": _elsewhere(script, name, options.against)} if options.against else {}
         found[name] = {**before, "this": measure(name)}
         print(name, found[name], flush=True)
-        others = {other: one for other, one in others.items() if other != name}
-        if (here := machine()) != most:
-            others[name] = here
+        machines[name] = machine()
+        most = max(machines.values(), key=list(machines.values()).count)
+        others = {other: one for other, one in machines.items() if one != most}
         text = json.dumps({"tables": found, "machine": most, "other machines": others}, indent=1) + "\n"
         options.out.write_text(text, encoding="utf-8")
 
