@@ -18,14 +18,14 @@ def find_form(distinct: pa.Array[Any], *, plain: bool = False) -> str | None:
         write(read(distinct, form), form) == distinct    to the letter
 
     A form is a pattern of digits as spreadsheets have it, with what all texts have before and after it: a currency
-    before, and a percent sign, a currency or a unit after. `0` is a number without decimals, `0.00` one with two,
-    `0.##` one with up to two and no zero at the end, `0.0#` one with one or two, `0[.]00` one with two, but for whole
-    numbers, which have none. `#,##0` has a mark between thousands, which may be a comma, a point, an apostrophe or a
-    space, and the mark before decimals may be a comma. So there are `$#,##0.00`, `0.#%`, `#.##0,00 €` and `0 months`.
-    A sign stands before the digits; with one before the form, before all else: `-$0.00`. Where letters tell thousands,
-    millions or billions, there is a pattern for each size: `€0|€0K|€0.#M`, or two, of which the second is of two digits
-    before the point or more: `0.0M|0M`. Texts of digits alone, and with a decimal point, are none unless that is
-    allowed: they are codes, or were asked to be text.
+    before, and a percent sign, a currency or a unit after; and a space on either side. `0` is a number without
+    decimals, `0.00` one with two, `0.##` one with up to two and no zero at the end, `0.0#` one with one or two,
+    `0[.]00` one with two, but for whole numbers, which have none. `#,##0` has a mark between thousands, which may be a
+    comma, a point, an apostrophe or a space, and the mark before decimals may be a comma. So there are `$#,##0.00`,
+    `0.#%`, `#.##0,00 €` and `0 months`. A sign stands before the digits; with one before the form, before all else:
+    `-$0.00`. Where letters tell thousands, millions or billions, there is a pattern for each size: `€0|€0K|€0.#M`, or
+    two, of which the second is of two digits before the point or more: `0.0M|0M`. Texts of digits alone, and with a
+    decimal point, are none unless that is allowed: they are codes, or were asked to be text.
 
     Where texts can be told either way, the earlier way is taken of: commas between thousands, a decimal point, points
     between thousands, a decimal comma.

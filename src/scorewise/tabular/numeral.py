@@ -13,9 +13,9 @@ MOST_DIGITS = 15
 """Digits of a number, which a float holds for sure."""
 _SPACE = " \u00a0\u202f"
 _CURRENCY = r"(?:[A-Z]{1,2}\$|[$€£¥₹₽₺₩₪฿₫₱]|(?:USD|EUR|GBP|JPY|CHF|INR|CAD|AUD|CNY)(?=[ \u00a0\u202f])|Rs\.?|kr\.?)"
-_BEFORE = rf"(?P<before>(?:{_CURRENCY}[{_SPACE}]?)?)"
+_BEFORE = rf"(?P<before> ?(?:{_CURRENCY}[{_SPACE}]?)?)"
 _UNIT = r"(?:[%‰]|[^\W\d_]|[°€$£¥₹₽₺₩₪฿₫₱])(?:[^\W\d_]|[°²³/.%])*"
-_AFTER = rf"(?P<after>(?:[{_SPACE}]?{_UNIT}(?: {_UNIT}){{0,2}})?)"
+_AFTER = rf"(?P<after>(?:[{_SPACE}]?{_UNIT}(?: {_UNIT}){{0,2}})? ?)"
 _SIGNED = r"(?P<{0}>-?)"
 CELL = re.compile(
     rf"{_SIGNED.format('outer')}{_BEFORE}{_SIGNED.format('inner')}(?P<digits>\d(?:[\d.,'{_SPACE}]*\d)?){_AFTER}"
@@ -81,7 +81,7 @@ class Numeral(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether it is how numbers are written that would not have been left as text."""
-        return not (self.before or self.after or self.group) and (self.point == "." or not self.most)
+        return not (self.before.strip() or self.after.strip() or self.group) and (self.point == "." or not self.most)
 
     def __str__(self) -> str:
         point = f"[{self.point}]" if self.bare else self.point

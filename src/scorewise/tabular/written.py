@@ -41,15 +41,18 @@ DATES = (
     "%b %-d, %Y",
     "%B %d, %Y",
     "%B %-d, %Y",
+    "%b %d %Y",
+    "%b %-d %Y",
     "%Y%m%d",
 )
 MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b-%Y", "%b-%y", "%b %Y", "%B %Y")
-_SECONDS = ("%S", "%S.%3f", "%S.%f", "%S%.f")
+_SECONDS = ("%S", "%S.%3f", "%S.%f", "%S%.f", *(f"%S.{'0' * places}" for places in (1, 7, 9)))  # as databases do
+_TWELVE = ("%I:%M", "%-I:%M", "%I:%M:%S", "%-I:%M:%S")
 TIMES = (
     *(f"{mark}%H:%M" for mark in " T"),
     *(f"{mark}%H:%M:{seconds}" for mark in " T" for seconds in _SECONDS),
     *(" %-H:%M", " %-H:%M:%S"),
-    *(" %I:%M %p", " %-I:%M %p", " %I:%M:%S %p", " %-I:%M:%S %p"),
+    *(f" {clock}{half}" for half in (" %p", "%p", " %P", "%P") for clock in _TWELVE),
     *("T%H%M", "T%H%M%S"),
 )
 PACKED = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m", "%y%m%d", "%H%M")
@@ -57,9 +60,10 @@ PACKED = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m", "%y%m%d", "%H%M")
 EPOCHS = ("%s", "%s%3f")
 """Seconds, and milliseconds, since 1970: likewise."""
 CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
-_ZONE = r"Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
+_ZONE = r"Z| UTC| GMT| ?[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 OFFSETS = ("%:z", "%z", "%:::z")
-"""What a clock with a summer time is ahead of UTC, as +hh:mm, +hhmm or +hh."""
+"""What a clock with a summer time is ahead of UTC, as +hh:mm, +hhmm or +hh; a space may stand before it."""
+_HOURS = re.compile(r" ?[+-]\d\d")
 _FIELD = re.compile(r"%(?:[-3^.]|:{1,3})?[A-Za-z]")
 _PATTERNS = {
     "Y": r"\d{4}",
@@ -67,6 +71,7 @@ _PATTERNS = {
     "b": "[A-Z][a-z]{2}",
     "B": "[A-Z][a-z]{2,8}",
     "p": "[AP]M",
+    "P": "[ap]m",
     "f": r"\d{6}",
     "s": r"\d{1,12}",
     "M": r"\d{2}",
@@ -83,15 +88,19 @@ _MONTHS = {
     "%B": pa.array(_NAMES, pa.large_string()),
 }
 _EMPTY: Any = pa.scalar("", pa.large_string())
-_HALVES = pa.array(["AM", "PM"], pa.large_string())
+_HALVES = {
+    "%p": pa.array(["AM", "PM"], pa.large_string()),
+    "%P": pa.array(["am", "pm"], pa.large_string()),
+}
+_HALF = r"(?: ?(?:[AP]M|[ap]m))?"
 _CELL = re.compile(
     r"(?P<date>\d{1,8}|[\dA-Za-z]{1,9}[-/. ][\dA-Za-z]{1,9}(?:(?:[-/. ]|, )\d{2,4})?|\d{2}[A-Z]{3}\d{4})"
-    rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*(?: [AP]M)?|T\d{{4,6}})(?P<zone>{_ZONE})?)?"
+    rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*{_HALF}|T\d{{4,6}})(?P<zone>{_ZONE})?)?"
 )
-_CLOCK = re.compile(r"\d{1,2}:\d{2}[\d:.]*(?: [AP]M)?")
+_CLOCK = re.compile(rf"\d{{1,2}}:\d{{2}}[\d:.]*{_HALF}")
 _FORM = re.compile(
     f"(?:{'|'.join(map(re.escape, DATES))})(?:(?:{'|'.join(map(re.escape, TIMES))})"
-    rf"(?:(?P<zone>{_ZONE})|(?:{'|'.join(OFFSETS)})\[(?P<place>[\w+/-]+)\])?)?"
+    rf"(?:(?P<zone>{_ZONE})| ?(?:{'|'.join(OFFSETS)})\[(?P<place>[\w+/-]+)\])?)?"
     f"|{'|'.join(map(re.escape, (*MONTHS, *PACKED, *EPOCHS, *CLOCKS)))}"
 )
 _PLACE = re.compile(r"\[[\w+/-]*\]$")
@@ -108,13 +117,14 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
 
         write(read(distinct, form), form) == distinct    to the letter
 
-    A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, +hh,
-    +hhmm or +hh:mm, or where these are several and those of one place with a summer time, one of `OFFSETS` and the
-    place in brackets: %:z[Europe/Berlin]; or one of `MONTHS` alone, which is taken for its first day; or one of
-    `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970. Directives are those of strftime in
-    English; %-m is a month without a leading zero, %^b one in capitals, %3f three digits of a second's fraction, %f
-    six, %.f a point and six, or nothing where these are zeros, as Python writes moments. Digits alone have no form
-    here: `scorewise.tabular.packed` looks for it; among those of hours and minutes 2400 is the end of the day.
+    A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, UTC or
+    GMT behind a space, or +hh, +hhmm or +hh:mm behind one or none; or where these are several and those of one place
+    with a summer time, one of `OFFSETS` and the place in brackets: %:z[Europe/Berlin]; or one of `MONTHS` alone, which
+    is taken for its first day; or one of `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970.
+    Directives are those of strftime in English; %-m is a month without a leading zero, %^b one in capitals, %3f three
+    digits of a second's fraction, %f six, %.f a point and six, or nothing where these are zeros, as Python writes
+    moments, and %P is am or pm. Digits alone have no form here: `scorewise.tabular.packed` looks for it; among those of
+    hours and minutes 2400 is the end of the day.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
     where one of the two ways alone puts all of them on the same day of the month, that way is taken.
@@ -137,8 +147,9 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
     zones = {cell["zone"] or "" for cell in cells}
     if len(cells) < len(seen):
         return None
-    offset = "%:::z" if any(len(said) == len("+hh") for said in zones) else "%:z" if ":" in max(zones) else "%z"
-    behind = [*(zones if len(zones) == 1 else ()), *([f"{offset}[UTC]"] if all(zones) else ())]
+    offset = "%:::z" if any(_HOURS.fullmatch(said) for said in zones) else "%:z" if ":" in max(zones) else "%z"
+    space = " " if all(said.startswith(" ") for said in zones) else ""
+    behind = [*(zones if len(zones) == 1 else ()), *([f"{space}{offset}[UTC]"] if all(zones) else ())]
     dates = [d for d in (*DATES, *MONTHS) if all(re.fullmatch(_pattern(d), cell["date"]) for cell in cells)]
     times = [time for time in ("", *TIMES) if all(re.fullmatch(_pattern(time), cell["time"] or "") for cell in cells)]
     for date, rest in ((date, time + said) for date in dates for time in times for said in behind):
@@ -268,7 +279,7 @@ def read(text: pa.Array[Any], form: str) -> pa.Array[Any]:
     known = pc.is_valid(found).to_numpy(zero_copy_only=False) & (year >= 1) & (month >= 1) & (month <= 12)
     if "I" in part:
         known &= (part["I"] >= 1) & (part["I"] <= 12)
-        hour = part["I"] % 12 + 12 * part["p"]
+        hour = part["I"] % 12 + 12 * part["p" if "p" in part else "P"]
     start = _month_starts(year, np.where(known, month, 1))
     days = start.astype("datetime64[D]") + (day - 1)
     on = (hour < 24) | ((hour == 24) & (minute == 0) & (form == "%H%M"))
@@ -315,6 +326,7 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         "H": hour,
         "I": (hour + 11) % 12 + 1,
         "p": hour // 12,
+        "P": hour // 12,
         "M": clock // 60 % 60,
         "S": clock % 60,
         "f": fraction,
@@ -388,8 +400,8 @@ def _integers(text: Any, field: str) -> np.ndarray:
     """The numbers that a field of the text says; 0 where there are none."""
     if field in _MONTHS:
         numbers = pc.add(pc.index_in(text, value_set=_MONTHS[field]), 1)
-    elif field == "%p":
-        numbers = pc.index_in(text, value_set=_HALVES)
+    elif field in _HALVES:
+        numbers = pc.index_in(text, value_set=_HALVES[field])
     elif field in OFFSETS:
         return _seconds(text)
     elif field == "%.f":
@@ -401,10 +413,10 @@ def _integers(text: Any, field: str) -> np.ndarray:
 
 
 def _seconds(zones: Any) -> np.ndarray:
-    """The seconds by which a clock is ahead of UTC that says so as Z, +hh, +hhmm or +hh:mm; 0 where it does not."""
+    """The seconds by which a clock is ahead of UTC that says so as in `_ZONE`; 0 where it does not."""
     digits = pc.utf8_rpad(pc.replace_substring_regex(zones, "[^0-9]", ""), 4, "0")
     number = digits.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    back = pc.starts_with(zones, "-").fill_null(False).to_numpy(zero_copy_only=False)
+    back = pc.starts_with(pc.utf8_ltrim(zones, " "), "-").fill_null(False).to_numpy(zero_copy_only=False)
     seconds: np.ndarray = (number // 100 * 3600 + number % 100 * 60) * np.where(back, -1, 1)
     return seconds
 
@@ -412,8 +424,8 @@ def _seconds(zones: Any) -> np.ndarray:
 def _text(numbers: np.ndarray, field: str) -> Any:
     if field in _MONTHS:
         return _MONTHS[field].take(pa.array(numbers - 1))
-    if field == "%p":
-        return _HALVES.take(pa.array(numbers))
+    if field in _HALVES:
+        return _HALVES[field].take(pa.array(numbers))
     if field in OFFSETS:
         return _zones(numbers, field)
     if field == "%.f":
