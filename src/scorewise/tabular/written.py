@@ -60,7 +60,7 @@ PACKED = ("%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m", "%y%m%d", "%H%M")
 EPOCHS = ("%s", "%s%3f")
 """Seconds, and milliseconds, since 1970: likewise."""
 CLOCKS = tuple(time[1:] for time in TIMES if time.startswith(" "))
-_ZONE = r"Z| UTC| GMT| ?[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
+_ZONE = r"Z| [A-Z]{3,4}| ?[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?"
 OFFSETS = ("%:z", "%z", "%:::z")
 """What a clock with a summer time is ahead of UTC, as +hh:mm, +hhmm or +hh; a space may stand before it."""
 _HOURS = re.compile(r" ?[+-]\d\d")
@@ -117,14 +117,14 @@ def find_form(distinct: pa.Array[Any]) -> str | None:
 
         write(read(distinct, form), form) == distinct    to the letter
 
-    A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, UTC or
-    GMT behind a space, or +hh, +hhmm or +hh:mm behind one or none; or where these are several and those of one place
-    with a summer time, one of `OFFSETS` and the place in brackets: %:z[Europe/Berlin]; or one of `MONTHS` alone, which
-    is taken for its first day; or one of `CLOCKS` alone, a time of the day, which is taken for one of 1 January 1970.
-    Directives are those of strftime in English; %-m is a month without a leading zero, %^b one in capitals, %3f three
-    digits of a second's fraction, %f six, %.f a point and six, or nothing where these are zeros, as Python writes
-    moments, and %P is am or pm. Digits alone have no form here: `scorewise.tabular.packed` looks for it; among those of
-    hours and minutes 2400 is the end of the day.
+    A form is one of `DATES`, then one of `TIMES` or none, then, behind a time, a zone that all texts share: Z, letters
+    behind a space, such as UTC or EST, whose clock is taken as it stands, or +hh, +hhmm or +hh:mm behind one or none;
+    or where these are several and those of one place with a summer time, one of `OFFSETS` and the place in brackets:
+    %:z[Europe/Berlin]; or one of `MONTHS` alone, which is taken for its first day; or one of `CLOCKS` alone, a time of
+    the day, which is taken for one of 1 January 1970. Directives are those of strftime in English; %-m is a month
+    without a leading zero, %^b one in capitals, %3f three digits of a second's fraction, %f six, %.f a point and six,
+    or nothing where these are zeros, as Python writes moments, and %P is am or pm. Digits alone have no form here:
+    `scorewise.tabular.packed` looks for it; among those of hours and minutes 2400 is the end of the day.
 
     Where month and day can be told either way in all texts, the month is first with slashes, the day with dashes; yet
     where one of the two ways alone puts all of them on the same day of the month, that way is taken.
