@@ -30,6 +30,10 @@ def _texts(*cells: str | None) -> Any:
         (("-$1,200.50", "$3.00"), "-$#,##0.00", [-1200.5, 3.0]),
         (("$-1,200.50", "$3.00"), "$#,##0.00", [-1200.5, 3.0]),
         (("$5", "$12"), "$0", [5, 12]),
+        (("(5)", "3", "12"), "(0)", [-5, 3, 12]),
+        (("($1,200.50)", "$3.00"), "($#,##0.00)", [-1200.5, 3]),
+        (("(3.5%)", "12.0%"), "(0.0%)", [-3.5, 12]),
+        (("($1.2B)", "$3.4M"), "($0.0M)|($0.0B)", [-1.2e9, 3.4e6]),
         (("USD 1,000", "USD 20"), "USD #,##0", [1000, 20]),
         (("R$ 10,50", "R$ 1.000,00"), "R$ #.##0,00", [10.5, 1000]),
         (("Rs. 500", "Rs. 1,500"), "Rs. #,##0", [500, 1500]),
@@ -100,7 +104,9 @@ def test_the_form_of_amounts_is_found_and_writes_them_again(
         (" 5%", "12%"),
         ("5%", ""),
         ("5%", "none"),
-        ("(5)", "3"),
+        ("(5)", "-3"),
+        ("(5", "3"),
+        ("(5) apples", "3 apples"),
         ("$1,20", "$3,000"),
         ("1,234.5%", "12.50%"),
         ("-$5", "$-6"),
@@ -161,7 +167,7 @@ def test_what_is_no_form(form: object) -> None:
 @given(
     numbers=st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=20, unique=True),
     decimals=st.integers(0, 4),
-    before=st.sampled_from(["", "$", " $", "€ ", "USD ", "-$", "-€ "]),
+    before=st.sampled_from(["", "$", " $", "($", "€ ", "USD ", "-$", "-€ "]),
     after=st.sampled_from(["", "%", " % ", " kg", " €", " sq. ft"]),
     style=st.sampled_from(["0.", "#,##0.", "#.##0,", "0,", "#'##0.", "# ##0,"]),
     place=st.sampled_from("0#"),
@@ -171,7 +177,7 @@ def test_what_is_written_in_a_form_is_read_again(
     numbers: list[int], decimals: int, before: str, after: str, style: str, place: str, bare: bool
 ) -> None:
     point = f"[{style[-1]}]" if bare else style[-1]
-    form = before + style[:-1] + (point + place * decimals if decimals else "") + after
+    form = before + style[:-1] + (point + place * decimals if decimals else "") + after + ")" * before.startswith("(")
     if not is_form(form):
         return
     values = pa.array([number / 10**decimals for number in numbers])
@@ -248,6 +254,8 @@ def test_plain_numbers_have_a_form_where_that_is_allowed(cells: tuple[str, ...],
 
 
 def test_decimals_and_thousands_of_other_rows_may_be_others() -> None:
+    assert read(_texts("($5)", "-$5", "$5.1", "(5)"), "($0.00)").to_pylist() == [-5.0, -5.0, 5.1, None]
+    assert read(_texts("($5)"), "$0.00").to_pylist() == [None]
     assert read(_texts("$1234.567", "$1,234", "-$5", "$-5", "1", "$a", None), "$#,##0.00").to_pylist() == [
         1234.567,
         1234.0,

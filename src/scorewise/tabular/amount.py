@@ -23,9 +23,10 @@ def find_form(distinct: pa.Array[Any], *, plain: bool = False) -> str | None:
     `0[.]00` one with two, but for whole numbers, which have none. `#,##0` has a mark between thousands, which may be a
     comma, a point, an apostrophe or a space, and the mark before decimals may be a comma. So there are `$#,##0.00`,
     `0.#%`, `#.##0,00 €` and `0 months`. A sign stands before the digits; with one before the form, before all else:
-    `-$0.00`. Where letters tell thousands, millions or billions, there is a pattern for each size: `€0|€0K|€0.#M`, or
-    two, of which the second is of two digits before the point or more: `0.0M|0M`. Texts of digits alone, and with a
-    decimal point, are none unless that is allowed: they are codes, or were asked to be text.
+    `-$0.00`, and where negative numbers are in brackets, the form is: `($0.00)`. Where letters tell thousands, millions
+    or billions, there is a pattern for each size: `€0|€0K|€0.#M`, or two, of which the second is of two digits before
+    the point or more: `0.0M|0M`. Texts of digits alone, and with a decimal point, are none unless that is allowed: they
+    are codes, or were asked to be text.
 
     Where texts can be told either way, the earlier way is taken of: commas between thousands, a decimal point, points
     between thousands, a decimal comma.
@@ -49,7 +50,8 @@ def find_form(distinct: pa.Array[Any], *, plain: bool = False) -> str | None:
     before, after = ({cell[side] for cell in seen} for side in ("before", "after"))
     if len(seen) < len(cells) or len(before) > 1:
         return None
-    outer = before != {""} and any(cell["outer"] for cell in seen)
+    signs = {cell["outer"] for cell in seen}
+    outer = "(" if "(" in signs else "-" if "-" in signs and before != {""} else ""
     if len(after) > 1:
         sized = Sized.find(seen, outer=outer)
         return None if sized is None else str(sized)

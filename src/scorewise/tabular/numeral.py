@@ -16,14 +16,12 @@ _CURRENCY = r"(?:[A-Z]{1,2}\$|[$€£¥₹₽₺₩₪฿₫₱]|(?:USD|EUR|GBP|
 _BEFORE = rf"(?P<before> ?(?:{_CURRENCY}[{_SPACE}]?)?)"
 _UNIT = r"(?:[%‰]|[^\W\d_]|[°€$£¥₹₽₺₩₪฿₫₱])(?:[^\W\d_]|[°²³/.%])*"
 _AFTER = rf"(?P<after>(?:[{_SPACE}]?{_UNIT}(?: {_UNIT}){{0,2}})? ?)"
-_SIGNED = r"(?P<{0}>-?)"
-CELL = re.compile(
-    rf"{_SIGNED.format('outer')}{_BEFORE}{_SIGNED.format('inner')}(?P<digits>\d(?:[\d.,'{_SPACE}]*\d)?){_AFTER}"
-)
+_OUTER, _END = r"(?P<outer>-|(?P<bracket>\())?", r"(?(bracket)\))"
+CELL = re.compile(rf"{_OUTER}{_BEFORE}(?P<inner>-?)(?P<digits>\d(?:[\d.,'{_SPACE}]*\d)?){_AFTER}{_END}")
 """A number as text, with what is before and after its digits."""
 _FORM = re.compile(
-    rf"{_SIGNED.format('outer')}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0"
-    rf"(?:(?P<bare>\[)?(?P<point>[.,])(?(bare)\])(?P<places>0*#*))?{_AFTER}"
+    rf"{_OUTER}{_BEFORE}(?:#(?P<group>[.,'{_SPACE}])##)?0"
+    rf"(?:(?P<bare>\[)?(?P<point>[.,])(?(bare)\])(?P<places>0*#*))?{_AFTER}{_END}"
 )
 _STYLES = ((",", "."), ("", "."), (".", ","), ("", ","), *((group, point) for group in "'" + _SPACE for point in ".,"))
 """What stands between thousands, and before decimals; of two that write the same text the earlier one is taken."""
@@ -34,9 +32,9 @@ _POWERS = {"": 0, "k": 3, "K": 3, "m": 6, "M": 6, "B": 9, "bn": 9, "T": 12}
 
 
 class Numeral(NamedTuple):
-    """What a pattern says: sign before all else or before the digits, what is before and after, marks, decimals."""
+    """What a pattern says: how a negative number is told, what is before and after, marks, decimals."""
 
-    outer: bool
+    outer: str  # what it has before all else: a sign, or a bracket, of which there is one behind all, too; else nothing
     before: str
     group: str
     point: str
@@ -52,12 +50,16 @@ class Numeral(NamedTuple):
         if match is None or (match["group"] is not None and match["group"] == match["point"]):
             return None
         places = match["places"] or ""
-        if (match["point"] and not places) or len(places) > MOST_DIGITS or (match["outer"] and not match["before"]):
+        if (
+            (match["point"] and not places)
+            or len(places) > MOST_DIGITS
+            or (match["outer"] == "-" and not match["before"])
+        ):
             return None
         if match["bare"] and places.count("0") < 2:
             return None
         return cls(
-            match["outer"] == "-",
+            match["outer"] or "",
             match["before"],
             match["group"] or "",
             match["point"] or ("," if match["group"] == "." else "."),
@@ -68,7 +70,7 @@ class Numeral(NamedTuple):
         )
 
     @classmethod
-    def find(cls, cells: Sequence[re.Match[str]], way: tuple[str, str, bool], *, outer: bool) -> Numeral | None:
+    def find(cls, cells: Sequence[re.Match[str]], way: tuple[str, str, bool], *, outer: str) -> Numeral | None:
         """The pattern of a way to write, where writing what it reads of all `CELL`s gives the same texts again."""
         (group, point, bare), one = way, cells[0]
         if group and not any(group in cell["digits"] for cell in cells):
@@ -81,18 +83,24 @@ class Numeral(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether it is how numbers are written that would not have been left as text."""
-        return not (self.before.strip() or self.after.strip() or self.group) and (self.point == "." or not self.most)
+        marked = self.before.strip() or self.after.strip() or self.group or self.outer
+        return not marked and (self.point == "." or not self.most)
 
     def __str__(self) -> str:
         point = f"[{self.point}]" if self.bare else self.point
         places = point + "0" * self.least + "#" * (self.most - self.least) if self.most else ""
         thousands = f"#{self.group}##0" if self.group else "0"
-        return f"{'-' if self.outer else ''}{self.before}{thousands}{places}{self.after}"
+        return self._framed(f"{self.before}{thousands}{places}{self.after}")
+
+    def _framed(self, written: str) -> str:
+        return f"{self.outer}{written}{')' if self.outer == '(' else ''}"
 
     def number(self, text: str) -> float:
         """The number that a text says; NaN where it is not of the form, whatever its decimals and its thousands are."""
         match = CELL.fullmatch(text)
         if match is None or (match["before"], match["after"]) != (self.before, self.after):
+            return np.nan
+        if match["bracket"] and self.outer != "(":
             return np.nan
         digits = match["digits"]
         whole, mark, places = digits.partition(self.point)
@@ -111,8 +119,8 @@ class Numeral(NamedTuple):
             places = ""
         written = whole.replace(",", self.group) + (self.point + places if places else "")
         sign = "-" if value < 0 and any(digit in "123456789" for digit in digits) else ""
-        outer, inner = (sign, "") if self.outer else ("", sign)
-        return f"{outer}{self.before}{inner}{written}{self.after}"
+        told = f"{self.before}{'' if self.outer else sign}{written}{self.after}"
+        return self._framed(told) if sign else told
 
 
 class Sized(NamedTuple):
@@ -135,7 +143,7 @@ class Sized(NamedTuple):
         return cls(known) if sound and alike and all(powers.count(power) <= 2 for power in powers) else None
 
     @classmethod
-    def find(cls, cells: Sequence[re.Match[str]], *, outer: bool) -> Sized | None:
+    def find(cls, cells: Sequence[re.Match[str]], *, outer: str) -> Sized | None:
         """The patterns, where writing what they read of all `CELL`s gives the same texts again."""
         units = sorted({cell["after"] for cell in cells} & _POWERS.keys(), key=lambda unit: _POWERS[unit])
         if units[:1] == [""] and units[1:] not in (["k"], ["K"]) and len(units) < 3:  # 7 and 5B are numbers of houses
@@ -179,7 +187,7 @@ def _by_digits(cells: Sequence[re.Match[str]]) -> list[list[re.Match[str]]]:
     return [[cell for cell in cells if cell["digits"][1:2].isdecimal() == many] for many in (False, True)]
 
 
-def _alike(groups: Sequence[Sequence[re.Match[str]]], *, outer: bool) -> list[Numeral]:
+def _alike(groups: Sequence[Sequence[re.Match[str]]], *, outer: str) -> list[Numeral]:
     """The patterns of groups of cells that are written in the same way; none where a group has none."""
     for way in WAYS if all(groups) else ():
         found = [Numeral.find(group, way, outer=outer) for group in groups]
