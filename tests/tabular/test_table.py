@@ -204,6 +204,15 @@ def test_what_a_clock_is_ahead_of_utc_is_kept_as_it_is_written(tmp_path):
     assert zero.type == pa.timestamp("s", "UTC")
 
 
+@pytest.mark.parametrize("zeros", ["0", "0000000"])
+def test_zeros_behind_seconds_are_kept_as_they_are_written(tmp_path, zeros):
+    cells = [f"2020-01-01 10:00:0{second}.{zeros}" for second in (1, 2)]
+    column = read(tmp_path, "a,b\n" + "".join(f"{cell},1\n" for cell in cells)).column("a")
+    assert column.to_pylist() == cells
+    longer = read(tmp_path, f"a,b\n{cells[0]}5,1\n{cells[1]},2\n").column("a")
+    assert pa.types.is_timestamp(longer.type)
+
+
 def test_quoted_empty_field_is_missing(tmp_path):
     assert read(tmp_path, 'a,b\n"",1\n"x",""\n').to_pylist() == [{"a": None, "b": 1}, {"a": "x", "b": None}]
 

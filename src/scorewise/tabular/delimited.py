@@ -31,8 +31,8 @@ _BOOLEANS = ("True", "False", "TRUE", "FALSE", "true", "false")
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?$"
 _TIMESTAMP_ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)$"
-_AHEAD = r":.*[+-](0[1-9]|1\d|2\d|00:?[1-9])"
-"""A time behind which stands that its clock is not UTC's."""
+_OTHERWISE = r":.*([+-](0[1-9]|1\d|2\d|00:?[1-9])|\.(\d{1,2}|\d{4,5}|\d{7,8})(Z|[+-].*)?$)"
+"""A time that a timestamp would not be written as: by another clock than UTC's, or with other fractions of a second."""
 _FRACTION = r"\.(?P<digits>\d+)"
 _LEADING_ZERO = r"^[+-]?0\d"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -47,12 +47,12 @@ def parse(data: bytes, source: str) -> pa.Table:
 
     Fields are separated by commas, or where the header has none, by the semicolons, tabs or bars that it has; that is
     kept in the table's metadata as `DELIMITER`, so that `render` writes them again. The types are, in this order:
-    boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00, with seconds, fractions and
-    Z where there are; with what a clock is ahead of UTC too, where cells are not all written in one form), text. A
-    field that is empty is missing, quoted or not. Where all the other fields are numbers, booleans or dates, so are
-    NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text these are values. None is a value everywhere. Numbers with
-    leading zeros (00501), integers beyond 64 bits and dates in any other form (1/31/2020) stay text, character for
-    character.
+    boolean (true, false), integer, float, date (2020-01-31), timestamp (2020-01-31 10:00, with seconds, fractions and Z
+    where there are; with what a clock is ahead of UTC, or fractions that are no thousandths, too, where cells are not
+    all written in one form), text. A field that is empty is missing, quoted or not. Where all the other fields are
+    numbers, booleans or dates, so are NA, N/A, #N/A, <NA>, NaN and NULL; in a column of text these are values. None is
+    a value everywhere. Numbers with leading zeros (00501), integers beyond 64 bits and dates in any other form
+    (1/31/2020) stay text, character for character.
 
     Args:
         data: The text, encoded as UTF-8, with or without a byte order mark.
@@ -201,7 +201,7 @@ def _typed(cells: pa.ChunkedArray[Any]) -> Any:
     ):
         if _all(pc.match_substring_regex(known, pattern), known):
             spared = pc.if_else(pc.is_valid(known), cells, None)
-            if not _all(pc.invert(pc.match_substring_regex(known, _AHEAD)), known) and _is_written(spared):
+            if not _all(pc.invert(pc.match_substring_regex(known, _OTHERWISE)), known) and _is_written(spared):
                 return spared
             try:
                 return known.cast(dtype)
@@ -215,7 +215,7 @@ def _typed(cells: pa.ChunkedArray[Any]) -> Any:
 
 
 def _is_written(cells: pa.ChunkedArray[Any]) -> bool:
-    """Whether all cells are dates, though not of ISO 8601 and UTC, or amounts."""
+    """Whether all cells are moments that are written in one form, or amounts."""
     distinct: Any = pc.unique(cells).drop_null()
     return written.find_form(distinct) is not None or amount.find_form(distinct) is not None
 
