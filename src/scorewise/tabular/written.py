@@ -43,6 +43,13 @@ DATES = (
     "%B %-d, %Y",
     "%b %d %Y",
     "%b %-d %Y",
+    "%a, %d %b %Y",
+    "%a, %-d %b %Y",
+    "%a %b %d %Y",
+    "%A, %B %d, %Y",
+    "%A, %B %-d, %Y",
+    "%A, %d %B %Y",
+    "%A, %-d %B %Y",
     "%Y%m%d",
 )
 MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%b-%Y", "%b-%y", "%b %Y", "%B %Y")
@@ -70,6 +77,8 @@ _PATTERNS = {
     "y": r"\d{2}",
     "b": "[A-Z][a-z]{2}",
     "B": "[A-Z][a-z]{2,8}",
+    "a": "[A-Z][a-z]{2}",
+    "A": "[A-Z][a-z]{5,8}",
     "p": "[AP]M",
     "P": "[ap]m",
     "f": r"\d{6}",
@@ -82,19 +91,23 @@ _NAMES = [
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 ]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _MONTHS = {
     "%b": pa.array([name[:3] for name in _NAMES], pa.large_string()),
     "%^b": pa.array([name[:3].upper() for name in _NAMES], pa.large_string()),
     "%B": pa.array(_NAMES, pa.large_string()),
 }
 _EMPTY: Any = pa.scalar("", pa.large_string())
-_HALVES = {
+_NAMED = {
+    "%a": pa.array([name[:3] for name in _DAYS], pa.large_string()),
+    "%A": pa.array(_DAYS, pa.large_string()),
     "%p": pa.array(["AM", "PM"], pa.large_string()),
     "%P": pa.array(["am", "pm"], pa.large_string()),
 }
 _HALF = r"(?: ?(?:[AP]M|[ap]m))?"
 _CELL = re.compile(
-    r"(?P<date>\d{1,8}|[\dA-Za-z]{1,9}[-/. ][\dA-Za-z]{1,9}(?:(?:[-/. ]|, )\d{2,4})?|\d{2}[A-Z]{3}\d{4})"
+    r"(?P<date>\d{1,8}|\d{2}[A-Z]{3}\d{4}"
+    r"|(?:[A-Z][a-z]{2,8},? )?[\dA-Za-z]{1,9}[-/. ][\dA-Za-z]{1,9}(?:(?:[-/. ]|, )\d{2,4})?)"
     rf"(?:(?P<time>[T ]\d{{1,2}}:\d{{2}}[\d:.]*{_HALF}|T\d{{4,6}})(?P<zone>{_ZONE})?)?"
 )
 _CLOCK = re.compile(rf"\d{{1,2}}:\d{{2}}[\d:.]*{_HALF}")
@@ -321,6 +334,8 @@ def write(moments: pa.Array[Any], form: str) -> pa.Array[Any]:
         "b": month,
         "B": month,
         "d": (date - start.astype("datetime64[D]")).astype(np.int64) + 1,
+        "a": (days + 3) % 7,  # 1 January 1970 was a Thursday
+        "A": (days + 3) % 7,
     }
     part |= {
         "H": hour,
@@ -400,8 +415,8 @@ def _integers(text: Any, field: str) -> np.ndarray:
     """The numbers that a field of the text says; 0 where there are none."""
     if field in _MONTHS:
         numbers = pc.add(pc.index_in(text, value_set=_MONTHS[field]), 1)
-    elif field in _HALVES:
-        numbers = pc.index_in(text, value_set=_HALVES[field])
+    elif field in _NAMED:
+        numbers = pc.index_in(text, value_set=_NAMED[field])
     elif field in OFFSETS:
         return _seconds(text)
     elif field == "%.f":
@@ -424,8 +439,8 @@ def _seconds(zones: Any) -> np.ndarray:
 def _text(numbers: np.ndarray, field: str) -> Any:
     if field in _MONTHS:
         return _MONTHS[field].take(pa.array(numbers - 1))
-    if field in _HALVES:
-        return _HALVES[field].take(pa.array(numbers))
+    if field in _NAMED:
+        return _NAMED[field].take(pa.array(numbers))
     if field in OFFSETS:
         return _zones(numbers, field)
     if field == "%.f":
