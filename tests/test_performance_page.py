@@ -63,7 +63,7 @@ def test_the_times_of_a_step_are_those_of_the_file(load: Any, name: str) -> None
         assert table in page
 
 
-@pytest.mark.parametrize("name", ["fidelity_float32.json", "fidelity_bf16.json"])
+@pytest.mark.parametrize("name", ["fidelity_float32.json", "fidelity_float32_one_core.json", "fidelity_bf16.json"])
 def test_what_fits_reach_with_bfloat16_and_without_is_that_of_the_files(load: Any, name: str) -> None:
     found = json.loads((ROOT / "benchmarks" / name).read_text(encoding="utf-8"))
     assert load("fidelity").markdown(found) in PAGE.read_text(encoding="utf-8")

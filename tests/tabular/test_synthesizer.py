@@ -47,7 +47,7 @@ def _table(rows: int = 600) -> pd.DataFrame:
 
 @pytest.fixture(scope="module", name="fitted")
 def _fitted() -> Synthesizer:
-    return Synthesizer(seed=0, time_limit=0.25).fit(_table())
+    return Synthesizer(seed=0).fit(_table())
 
 
 def test_a_short_fit_learns_the_table(fitted: Synthesizer) -> None:
@@ -328,7 +328,6 @@ def test_tables_of_one_kind_of_column(columns: dict[str, list[object]]) -> None:
             assert set(fake[name]) <= set(frame[name])
 
 
-@pytest.mark.usefixtures("few_samples")
 def test_numbers_that_stand_for_missing_ones_may_be_the_largest_there_are() -> None:
     largest = float(np.finfo(np.float64).max)
     table = _table(1_200)
