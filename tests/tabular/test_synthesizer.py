@@ -47,7 +47,9 @@ def _table(rows: int = 600) -> pd.DataFrame:
 
 @pytest.fixture(scope="module", name="fitted")
 def _fitted() -> Synthesizer:
-    return Synthesizer(seed=0).fit(_table())
+    with pytest.MonkeyPatch.context() as patch:  # steps, not minutes: a busy machine takes as many
+        patch.setattr("scorewise.tabular.synthesizer.training_steps", lambda rows, columns: 100)
+        return Synthesizer(seed=0).fit(_table())
 
 
 def test_a_short_fit_learns_the_table(fitted: Synthesizer) -> None:
