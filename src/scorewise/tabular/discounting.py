@@ -63,7 +63,9 @@ def _discounted(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What values that are as dense as each other gain, and what they are discounted by, shape (K,) each."""
     having = np.bincount(counts, minlength=LONE + 2).tolist()
     gained, given, left = np.zeros(len(counts)), np.zeros(len(counts)), having[1]
-    for count in range(1, LONE + 1) if left else ():
+    if left == 0:
+        return gained, given
+    for count in range(1, LONE + 1):
         more = (count + 1) * having[count + 1] - count * having[count]
         lost = min(max(0, -more), left)
         given[counts == count] = lost / max(1, having[count])

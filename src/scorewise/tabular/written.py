@@ -91,7 +91,7 @@ _NAMES = [
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 ]
-_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _MONTHS = {
     "%b": pa.array([name[:3] for name in _NAMES], pa.large_string()),
     "%^b": pa.array([name[:3].upper() for name in _NAMES], pa.large_string()),
@@ -99,8 +99,8 @@ _MONTHS = {
 }
 _EMPTY: Any = pa.scalar("", pa.large_string())
 _NAMED = {
-    "%a": pa.array([name[:3] for name in _DAYS], pa.large_string()),
-    "%A": pa.array(_DAYS, pa.large_string()),
+    "%a": pa.array([name[:3] for name in _WEEKDAYS], pa.large_string()),
+    "%A": pa.array(_WEEKDAYS, pa.large_string()),
     "%p": pa.array(["AM", "PM"], pa.large_string()),
     "%P": pa.array(["am", "pm"], pa.large_string()),
 }
