@@ -1,10 +1,10 @@
-"""Print what three seeds of Credit Default reached on two cores and on a GPU, from what fidelity.py measured.
+"""Print what seeds of Credit Default reached on two cores and on a GPU, from what fidelity.py measured.
 
     python benchmarks/seeds.py
 
 Each file is written by `benchmarks/fidelity.py credit_default --seed SEED --out FILE`, with two threads
-(`OMP_NUM_THREADS=2`) on two cores, with `CUDA_VISIBLE_DEVICES=` where the CPU is measured, and with `--time-limit 5`
-where it is cut at five minutes.
+(`OMP_NUM_THREADS=2`) on two cores, with `CUDA_VISIBLE_DEVICES=` where the CPU is measured, and with `--time-limit`
+where it is cut after so many minutes.
 """
 
 import json
@@ -21,6 +21,7 @@ FILES = {
         ("two cores with AMX, 5 minutes at most", "cpu_five"),
         ("two cores with AMX", "cpu"),
         ("one H200", "gpu"),
+        ("two cores of AMD, 4 minutes at most", "bf16_four"),
     )
 }
 

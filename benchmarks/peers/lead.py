@@ -25,6 +25,7 @@ class Standing(NamedTuple):
         peer: whose it is.
         se: standard error of the difference.
         lead: by how much ours is nearer to what is best; negative where it is farther.
+        room: how far the best other one is from what is best: no lead can be greater.
     """
 
     key: str
@@ -33,6 +34,12 @@ class Standing(NamedTuple):
     peer: str
     se: float
     lead: float
+    room: float
+
+    @property
+    def contested(self) -> bool:
+        """Whether the best other one leaves room for a lead: more than `ERRORS` standard errors, whatever ours is."""
+        return self.room > ERRORS * self.se
 
     @property
     def place(self) -> str:
@@ -66,7 +73,7 @@ def standings(cells: Mapping[str, list[Found]], name: str) -> list[Standing]:
         peer = min(far, key=lambda other: far[other])
         se = math.hypot(mine[0]["se"], theirs[peer]["se"])
         lead = far[peer] - metric.distance(value, floor)
-        found.append(Standing(key, value, theirs[peer]["value"], peer, se, lead))
+        found.append(Standing(key, value, theirs[peer]["value"], peer, se, lead, far[peer]))
     return found
 
 

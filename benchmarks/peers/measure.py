@@ -44,12 +44,12 @@ def measure(cell: Cell, quick: bool = False) -> dict[str, Any]:
     if not (folder / "facts.json").exists():
         python = sys.executable if peer.environment is None else str(environments.python_of(peer.environment))
         command = [python, str(WORKERS / peer.worker), str(folder), *peer.arguments]
-        _run(command, folder, cell.key, isolated=peer.environment is not None)
-    _run([sys.executable, "-m", "benchmarks.peers.score", str(folder)], folder, f"scoring {cell.key}")
+        run_worker(command, folder, cell.key, isolated=peer.environment is not None)
+    run_worker([sys.executable, "-m", "benchmarks.peers.score", str(folder)], folder, f"scoring {cell.key}")
     facts, found = (json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("facts", "scores"))
     if (folder / "typed.parquet").exists():
         python = str(environments.python_of("sdmetrics"))
-        _run(
+        run_worker(
             [python, str(WORKERS / "run_sdmetrics.py"), str(folder)], folder, f"sdmetrics of {cell.key}", isolated=True
         )
         found["sdmetrics"] = json.loads((folder / "sdmetrics.json").read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def prepare(cell: Cell, folder: Path, quick: bool) -> None:
     path.write_text(said, encoding="utf-8")
 
 
-def _run(command: list[str], folder: Path, what: str, *, isolated: bool = False) -> None:
+def run_worker(command: list[str], folder: Path, what: str, *, isolated: bool = False) -> None:
     """Run a program with one thread, its output in a log beside the job; isolated, it sees no package of ours."""
     single = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     inherited = {name: value for name, value in os.environ.items() if not (isolated and name == "PYTHONPATH")}

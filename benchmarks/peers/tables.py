@@ -11,8 +11,8 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.peers.catalogue import BUDGETS, HEADLINE, PEERS
-from benchmarks.peers.cells import Found
+from benchmarks.peers.catalogue import BUDGETS, HEADLINE, OURS, PEERS
+from benchmarks.peers.cells import Found, read
 from benchmarks.peers.lead import Standing, races, standings
 from benchmarks.shown import SCORES
 from benchmarks.splits import SHORT, TABLES
@@ -22,7 +22,16 @@ PUBLISHED = Path(__file__).parent / "published.json"
 NOTHING = "Nothing has been measured yet."
 Results = Mapping[str, Found]
 
-PROTOCOL = ("shape error %", "trend error %", "alpha precision %", "beta recall %", "logistic detection")
+AS_PUBLISHED = Path(__file__).parent / "as_published.json"
+PROTOCOL = {
+    "shape error %": ("shapes", 100, 2),
+    "trend error %": ("trends_legacy", 100, 2),
+    "alpha precision %": ("alpha_precision", 100, 2),
+    "beta recall %": ("beta_recall", 100, 2),
+    "logistic detection": ("detection_linear", 1, 4),
+    "utility": ("utility", 1, 3),
+}
+"""What the papers measure: the key of each score here, and how it is shown."""
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -167,14 +176,27 @@ def lead(results: Results, names: Iterable[str] = TABLES) -> str:
         every += found
         if found:
             told = "; ".join(filter(None, map(_told, found)))
-            rows.append([f"`{name}`", *_counts([one.place for one in found]), told])
+            rows.append([f"`{name}`", *_counts(found), told])
     if rows:
-        rows.append(["all", *_counts([one.place for one in every]), ""])
-    return table(["table", "scores", "ahead", "level", "behind", "where not ahead, and of whom"], rows)
+        rows.append(["all", *_counts(every), ""])
+    head = [
+        "table",
+        "scores",
+        "ahead",
+        "level",
+        "behind",
+        "with room",
+        "ahead of these",
+        "where not ahead, and of whom",
+    ]
+    return table(head, rows)
 
 
-def _counts(places: list[str]) -> list[str]:
-    return [str(len(places)), *(str(places.count(place)) for place in ("ahead", "level", "behind"))]
+def _counts(found: list[Standing]) -> list[str]:
+    """How many there are, in each place, and of those that leave room for a lead all and the ones ahead."""
+    places, contested = ([one.place for one in some] for some in (found, [one for one in found if one.contested]))
+    by_place = (places.count(place) for place in ("ahead", "level", "behind"))
+    return [str(count) for count in (len(places), *by_place, len(contested), contested.count("ahead"))]
 
 
 def _told(one: Standing) -> str:
@@ -198,29 +220,63 @@ def published() -> Found:
 
 
 def protocol(results: Results) -> str:
-    """Published figures of the headline table, beside those measured here."""
+    """Published figures, table by table, beside ours measured in their way and, of the headline, the peers of here."""
+    parts, mine = [], read(AS_PUBLISHED)
+    for name, said in published()["tables"].items():
+        rows = [
+            [f"{generator}, published", *(_published(figures.get(key)) for key in PROTOCOL)]
+            for generator, figures in said.items()
+        ]
+        if name in mine:
+            rows += _as_published(mine[name])
+        if name == HEADLINE:
+            rows += _here(results)
+        shown = [k for k in range(len(PROTOCOL) + 1) if k == 0 or any(row[k] != "–" for row in rows)]
+        head = ["generator", *PROTOCOL]
+        parts.append(f"`{name}`\n\n{table([head[k] for k in shown], [[row[k] for k in shown] for row in rows])}")
+    return "\n\n".join(parts)
 
-    def shown(said: Found | None) -> str:
-        if said is None:
-            return "–"
-        value = f"{said['value']:g}" + (f" ± {said['se']:g}" if "se" in said else "")
-        return value + (" (recalled)" if said["source"] == "recalled" else "")
+
+def _published(said: Found | None) -> str:
+    """A figure of a paper."""
+    if said is None:
+        return "–"
+    value = f"{said['value']:g}" + (f" ± {said['se']:g}" if "se" in said else "")
+    return value + (" (recalled)" if said["source"] == "recalled" else "")
+
+
+def _as_published(found: Found) -> list[list[str]]:
+    """Ours over the sampled tables of one fit; the training rows, where they were scored."""
+
+    def shown(key: str, scale: float, digits: int) -> str:
+        values = found["scores"].get(key)
+        return spread(values, math.nan, scale, digits) if values else "–"
 
     rows = [
-        [f"{name}, published", *(shown(said.get(key)) for key in PROTOCOL)]
-        for name, said in published()[HEADLINE].items()
+        [f"scorewise, {len(found['scores']['shapes'])} tables of one fit", *(shown(*how) for how in PROTOCOL.values())]
     ]
+    real = found["of the training rows"]
+    if real:
+        known = (f"{scale * real[key]:.{digits}f}" if key in real else "–" for key, scale, digits in PROTOCOL.values())
+        rows.append(["the training rows themselves", *known])
+    return rows
+
+
+def _here(results: Results) -> list[list[str]]:
+    """The peers of the headline table that were run here, by one sample of the split of that run."""
+    rows = []
     for peer, found in whole(results, HEADLINE).items():
-        scored = [one for one in found if "sdmetrics" in one]
-        if not scored:
+        theirs = found[0].get("sdmetrics")
+        if peer == OURS or theirs is None:
             continue
-        theirs = []
-        for key, scale, digits in (("shapes", 100, 2), ("trends_legacy", 100, 2), ("detection_linear", 1, 4)):
-            known = [one["sdmetrics"][key] for one in scored if one["sdmetrics"][key] is not None]
-            theirs.append(spread(known, math.nan, scale, digits) if known else "–")
-        ours = [score(scored, key, 100, 2) for key in ("alpha_precision", "beta_recall")]
-        rows.append([f"{PEERS[peer].title}, here", theirs[0], theirs[1], *ours, theirs[2]])
-    return table(["generator", *PROTOCOL], rows)
+        row = [f"{PEERS[peer].title}, section 2"]
+        for key, scale, digits in PROTOCOL.values():
+            if key in theirs:
+                row.append("–" if theirs[key] is None else f"{scale * theirs[key]:.{digits}f}")
+            else:
+                row.append("–" if key == "utility" else score(found, key, scale, digits))
+        rows.append(row)
+    return rows
 
 
 def means(_: Results) -> str:
