@@ -213,6 +213,34 @@ def test_who_is_ahead_is_told_by_which_way_is_better_and_by_two_standard_errors(
     assert row.startswith(f"| `beijing_pm25` | 4 | 2 | 1 | 1 | 3 | 2 | {said}")
 
 
+def test_an_aim_is_held_within_its_bounds(load: Any) -> None:
+    aims, lead = load("aims"), load("lead")
+    keys = {title: title for title, *_ in aims.SCORES}
+    best = {"detection": 0.5, "detection, differences": 0.66, "shapes %": 0.0065, "trends %": 0.02}
+    best |= {"logistic detection": 1.0, "utility": 0.7, "beta-recall": 0.5, "closer to train": 0.52}
+    fit = {"scores": {key: {"value": value} for key, value in best.items()}}
+    fit |= {"sample seconds": 9.0, "peak MB of fit and sample": 1_001}
+    found = aims.aims(keys, [fit], [fit], lead.Race("tvae", 0.9, 240.0, 0.88, 12.0))
+    assert [(one.bounds, one.held) for one in found] == [
+        ("at most 0.600", True),
+        ("at most 0.650", False),
+        ("at most 0.550", True),
+        ("at most 0.580", False),
+        ("at most 0.65", True),
+        ("at most 0.90", False),
+        ("at least 0.990", True),
+        ("at least 0.770", False),
+        ("0.470 to 0.510", True),
+        ("0.490 to 0.510", False),
+        ("at most 0.050", True),
+        ("at most 10.0", True),
+        ("at most 1,000", False),
+        ("at most 1,000", False),
+    ]
+    never = aims.aims(keys, [fit], [fit], lead.Race("tvae", 0.4, 240.0, None, None))
+    assert [one.held for one in never if one.reached == math.inf] == [False]
+
+
 @pytest.mark.usefixtures("data_home")
 def test_the_tables_whose_target_is_a_number_are_named(load: Any) -> None:
     splits, datasets = importlib.import_module("benchmarks.splits"), importlib.import_module("scorewise.datasets")

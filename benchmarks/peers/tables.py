@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from benchmarks.peers.aims import aims, short_fits
 from benchmarks.peers.catalogue import BUDGETS, HEADLINE, OURS, PEERS
 from benchmarks.peers.cells import Found, read
 from benchmarks.peers.lead import Standing, races, standings
@@ -208,6 +209,19 @@ def _told(one: Standing) -> str:
     return f"{title} {ours} against {theirs} ± {scale * one.se:.{digits}f} ({PEERS[one.peer].title}): {one.place}"
 
 
+def aimed(results: Results) -> str:
+    """What was aimed at on the headline table, and what was reached."""
+    long, to = whole(results, HEADLINE).get(OURS, []), races(points(results))
+    if not long or not to:
+        return NOTHING
+    keys = {title: key for key, (title, *_) in SCORES.items()}
+    rows = [
+        [one.title, one.of, one.bounds, f"{one.reached:,.{one.digits}f}", "yes" if one.held else "no"]
+        for one in aims(keys, short_fits(), long, to[0])
+    ]
+    return table(["", "fits", "aimed at", "reached", "held"], rows)
+
+
 def figure(results: Results) -> str:
     """The figure, once there is something to draw."""
     return "![Detection AUC against CPU seconds of the fit](benchmarks.png)" if points(results) else NOTHING
@@ -359,6 +373,7 @@ def machine(results: Results) -> str:
 
 MADE: dict[str, Callable[[Results], str]] = {
     "headline": headline,
+    "aims": aimed,
     "figure": figure,
     "curve": curve,
     "race": race,
