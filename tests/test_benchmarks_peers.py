@@ -311,7 +311,12 @@ def test_ours_as_published_is_a_mean_over_sampled_tables_beside_the_figures_of_t
     assert "| scorewise, 2 tables of one fit | 1.50 ± 0.71 | 4.00 ± 0.00 | – | – | – | 0.770 ± 0.014 |" in said
     assert "| the training rows themselves | – | – | – | – | – | 0.770 |" in said
     assert "| TVAE (SDV), section 2 | 10.00 | 20.00 | 90.00 ± 1.00 |  | – | – |" in said
+    assert "`magic`" not in said
+    magic = {"scores": {"shapes": [0.01, 0.03]}, "of the training rows": {}}
+    (tmp_path / "ours.json").write_text(json.dumps({"magic": magic}), encoding="utf-8")
+    said = tables.protocol({})
     assert "| generator | shape error % | trend error % | alpha precision % | beta recall % |\n" in said
+    assert "| scorewise, 2 tables of one fit | 2.00 ± 1.41 | – | – | – |" in said
 
 
 @pytest.mark.usefixtures("data_home")

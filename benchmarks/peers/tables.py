@@ -234,9 +234,11 @@ def published() -> Found:
 
 
 def protocol(results: Results) -> str:
-    """Published figures, table by table, beside ours measured in their way and, of the headline, the peers of here."""
+    """Published figures beside ours, measured in their way; of the headline also the peers of here."""
     parts, mine = [], read(AS_PUBLISHED)
     for name, said in published()["tables"].items():
+        if name not in (*mine, HEADLINE):
+            continue
         rows = [
             [f"{generator}, published", *(_published(figures.get(key)) for key in PROTOCOL)]
             for generator, figures in said.items()
