@@ -3,12 +3,14 @@
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.peers.catalogue import HEADLINE
 from benchmarks.peers.cells import Found
 from benchmarks.peers.lead import Race
+from benchmarks.shown import SCORES
 
 SHORT_FITS = tuple(Path(__file__).parents[1] / f"fidelity_bf16_four_seed_{seed}.json" for seed in range(3))
 """Fits that end within five minutes on two cores, written by `benchmarks/fidelity.py` with a limit of four."""
@@ -46,32 +48,31 @@ class Aim(NamedTuple):
         return f"{least} to {most}" if least and most else f"at least {least}" if least else f"at most {most}"
 
 
-SCORES = (
-    ("detection", None, 0.60, 1, 3, SHORT),
-    ("detection, differences", None, 0.65, 1, 3, SHORT),
-    ("detection", None, 0.55, 1, 3, LONG),
-    ("detection, differences", None, 0.58, 1, 3, LONG),
-    ("shapes %", None, 0.65, 100, 2, LONG),
-    ("trends %", None, 0.90, 100, 2, LONG),
-    ("logistic detection", 0.99, None, 1, 3, LONG),
-    ("utility", 0.770, None, 1, 3, LONG),
-    ("beta-recall", 0.47, 0.51, 1, 3, LONG),
-    ("closer to train", 0.49, 0.51, 1, 3, LONG),
+AIMED = (
+    ("detection", None, 0.60, SHORT),
+    ("detection_differences", None, 0.65, SHORT),
+    ("detection", None, 0.55, LONG),
+    ("detection_differences", None, 0.58, LONG),
+    ("shapes", None, 0.65, LONG),
+    ("trends", None, 0.90, LONG),
+    ("detection_linear", 0.99, None, LONG),
+    ("utility", 0.770, None, LONG),
+    ("beta_recall", 0.47, 0.51, LONG),
+    ("closer_to_train", 0.49, 0.51, LONG),
 )
-"""Title of a score, its bounds, the factor that it is shown with, decimals, and which fits it is of."""
+"""Key of a score, its bounds as it is shown, and which fits it is of."""
 MOST_SHARE, MOST_SECONDS, MOST_MB = 1 / 20, 10.0, 1_000.0
 
 
 def short_fits() -> list[Found]:
     """What was measured of the fits that end within five minutes."""
-    return [json.loads(path.read_text(encoding="utf-8"))["credit_default"] for path in SHORT_FITS]
+    return [json.loads(path.read_text(encoding="utf-8"))[HEADLINE] for path in SHORT_FITS]
 
 
-def aims(keys: Mapping[str, str], short: Sequence[Found], long: Sequence[Found], race: Race) -> list[Aim]:
+def aims(short: Sequence[Found], long: Sequence[Found], race: Race) -> list[Aim]:
     """Set what was reached beside what was aimed at.
 
     Args:
-        keys: of the scores, by title.
         short: fits on two cores that end within five minutes.
         long: fits on one core that end by themselves.
         race: against the other generator that ends with the best detection AUC.
@@ -79,15 +80,11 @@ def aims(keys: Mapping[str, str], short: Sequence[Found], long: Sequence[Found],
     Returns:
         The aims.
     """
-
-    def mean(key: str, fits: Sequence[Found]) -> float:
-        return statistics.mean(fit["scores"][key]["value"] for fit in fits)
-
-    fits = {SHORT: short, LONG: long}
-    found = [
-        Aim(title, least, most, scale * mean(keys[title], fits[of]), digits, of)
-        for title, least, most, scale, digits, of in SCORES
-    ]
+    fits, found = {SHORT: short, LONG: long}, []
+    for key, least, most, of in AIMED:
+        title, scale, digits = SCORES[key]
+        reached = scale * statistics.mean(fit["scores"][key]["value"] for fit in fits[of])
+        found.append(Aim(title, least, most, reached, digits, of))
     share = math.inf if race.own is None else race.own / race.seconds
     found.append(Aim("share of the time of the best other one, to its detection", None, MOST_SHARE, share, 3, LONG))
     seconds = statistics.mean(fit["sample seconds"] for fit in short)

@@ -27,11 +27,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from benchmarks import splits
 from benchmarks.machine import machine
 from benchmarks.peers import cells, environments
 from benchmarks.peers.catalogue import HEADLINE
 from benchmarks.peers.measure import WORKERS, run_worker
-from benchmarks.splits import ADULT_TRAINING_ROWS
 
 from scorewise.datasets import DATASETS, load
 from scorewise.tabular import metrics
@@ -66,9 +66,9 @@ NUMBERS = {
 
 def split(name: str) -> tuple[pa.Table, pa.Table]:
     """Give training and test rows of a table as the papers part them."""
-    table = to_arrow(load(name))
     if name == "adult":
-        return table.slice(0, ADULT_TRAINING_ROWS), table.slice(ADULT_TRAINING_ROWS)
+        return splits.split(name)
+    table = to_arrow(load(name))
     if name == "beijing_pm25":
         table = table.drop_columns(["No"]).filter(pc.is_valid(table.column("pm2.5")))
     return parted(table, NUMBERS[name])

@@ -214,10 +214,9 @@ def aimed(results: Results) -> str:
     long, to = whole(results, HEADLINE).get(OURS, []), races(points(results))
     if not long or not to:
         return NOTHING
-    keys = {title: key for key, (title, *_) in SCORES.items()}
     rows = [
         [one.title, one.of, one.bounds, f"{one.reached:,.{one.digits}f}", "yes" if one.held else "no"]
-        for one in aims(keys, short_fits(), long, to[0])
+        for one in aims(short_fits(), long, to[0])
     ]
     return table(["", "fits", "aimed at", "reached", "held"], rows)
 
